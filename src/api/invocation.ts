@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import { EndpointError } from '../errors.ts';
+
+const uid = z
+  .string()
+  .regex(/^[0-9]+(\.[0-9]+)*$/, 'is not a DICOM UID')
+  .max(64);
+const healthImagingId = z.string().regex(/^[0-9a-z]{32}$/, 'must be 32 characters of 0-9 and a-z');
+
+/** One input of a request (design §5). */
+export const inputSchema = z.union([
+  z.strictObject({ datastoreId: healthImagingId, imageSetId: healthImagingId, seriesInstanceUid: uid.optional() }),
+  z.strictObject({ uri: z.string().min(1).max(2048), seriesInstanceUid: uid.optional() }),
+]);
+
+export const inferenceIdSchema = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must match [A-Za-z0-9._-]{1,64}');
+
+const requestSchema = z.strictObject({
+  inputs: z.array(inputSchema).min(1).max(64),
+  output: z.strictObject({ uri: z.string().min(1).max(2048) }).optional(),
+  model: z.string().min(1).max(1024).optional(),
+  inferenceId: inferenceIdSchema.optional(),
+});
+
+/** A parsed JSON request: one request is one inference over all its inputs. */
+export type InvocationRequest = z.infer<typeof requestSchema>;
+export type InvocationInput = z.infer<typeof inputSchema>;
+
+/** Keys that later versions give a meaning; refused until then, so that no client relies on their being ignored. */
+const reservedKeys = ['mode', 'publish', 'prompts'];
+
+/**
+ * Parses a JSON request body. The workshop's flat form `{datastoreId, imageSetId}` is turned into `inputs`.
+ *
+ * @throws EndpointError `invalid_request`, naming the place
+ */
+export function parseInvocationRequest(body: unknown): InvocationRequest {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new EndpointError('invalid_request', 'The body must be a JSON object with "inputs".');
+  }
+  const given = { ...(body as Record<string, unknown>) };
+  for (const key of reservedKeys) {
+    if (key in given) throw new EndpointError('invalid_request', `"${key}" is reserved and not supported yet.`);
+  }
+  if (!('inputs' in given) && 'datastoreId' in given && 'imageSetId' in given) {
+    const { datastoreId, imageSetId, ...rest } = given;
+    return parse({ ...rest, inputs: [{ datastoreId, imageSetId }] });
+  }
+  return parse(given);
+}
+
+function parse(value: unknown): InvocationRequest {
+  const parsed = requestSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new EndpointError('invalid_request', `The request is not valid: ${describeIssues(parsed.error)}.`);
+}
+
+/** The issues of a schema in words, with their places and without the offending values. */
+export function describeIssues(error: z.ZodError): string {
+  return error.issues
+    .slice(0, 5)
+    .map((issue) => `${issue.path.length > 0 ? issue.path.map(String).join('.') : 'body'}: ${issue.message}`)
+    .join('; ');
+}
+
+/** Phases of a request, each in milliseconds (design §5). */
+export interface TimingsMs {
+  queue: number;
+  load: number;
+  fetch: number;
+  decode: number;
+  preprocess: number;
+  inference: number;
+  postprocess: number;
+  write: number;
+  total: number;
+}
+
+/** One written file of an answer. */
+export interface OutputDescription {
+  readonly type: string;
+  readonly uri?: string;
+  /** Present when the answer itself carries the files as base64. */
+  readonly base64?: string;
+  readonly fileName: string;
+  readonly contentType: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly sopInstanceUid?: string;
+}
+
+export interface SegmentMeasurement {
+  readonly segment: string;
+  readonly value: number;
+  readonly voxels: number;
+  readonly volumeMl: number;
+}
+
+/** The 200 answer, also `result.json`. */
+export interface InvocationAnswer {
+  readonly model: { readonly name: string; readonly version: string; readonly sha256: string };
+  readonly inferenceId: string;
+  readonly outputs: readonly OutputDescription[];
+  readonly measurements: readonly SegmentMeasurement[];
+  readonly warnings: readonly string[];
+  readonly timingsMs: TimingsMs;
+}

@@ -1,0 +1,180 @@
+import { availableParallelism, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { EndpointError } from './errors.ts';
+
+/** Settings of a server, parsed from the environment once, in `main.ts`; `docs/configuration.md` lists them. */
+export interface EndpointConfig {
+  readonly host: string;
+  readonly port: number;
+  /** True when SageMaker decides what is loaded (`SAGEMAKER_MULTI_MODEL=true`). */
+  readonly managed: boolean;
+  /** `s3://bucket/prefix/` or a folder; undefined: the single model in `/opt/ml/model`. */
+  readonly modelDataUrl: string | undefined;
+  readonly modelRefreshSeconds: number;
+  /** Folder of this server's own files: unpacked models, scratch folders. */
+  readonly dataDir: string;
+  readonly allowedUris: readonly string[];
+  /** Data stores that inputs may name; undefined = any that the credentials reach. */
+  readonly allowedDatastores: readonly string[] | undefined;
+  readonly executionProviders: readonly ExecutionProvider[];
+  /** Windows that run at once over all session children. */
+  readonly workers: number;
+  /** Pipeline processes. */
+  readonly pipelines: number;
+  readonly memoryBudgetBytes: number;
+  readonly diskBudgetBytes: number;
+  readonly maxArchiveBytes: number;
+  readonly maxArchiveEntries: number;
+  readonly requestTimeoutSeconds: number;
+  readonly maxBodyBytes: number;
+  readonly allowCustomCode: boolean;
+  readonly authToken: string | undefined;
+  readonly managementToken: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly region: string | undefined;
+  /** Endpoint of HealthImaging where it is not AWS's own; then the host prefix is switched off. */
+  readonly healthImagingEndpoint: string | undefined;
+  readonly s3Endpoint: string | undefined;
+}
+
+export type ExecutionProvider = 'cpu' | 'cuda' | 'webgpu';
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+/** The environment as a plain record: only `main.ts` reads `process.env`. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What a command line may say over the environment. */
+export interface ConfigOverrides {
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly modelDataUrl?: string | undefined;
+  readonly dataDir?: string | undefined;
+  readonly allowedUris?: readonly string[] | undefined;
+  readonly healthImagingEndpoint?: string | undefined;
+}
+
+const gibibyte = 1024 ** 3;
+const mebibyte = 1024 ** 2;
+
+/**
+ * Parses the settings. Unknown variables are ignored; malformed values stop the start.
+ *
+ * @param mode - `serve` (the container) or `local` (the laptop): their defaults differ
+ * @throws EndpointError `invalid_request`, naming the variable and what it takes
+ */
+export function parseConfig(
+  env: Environment,
+  mode: 'serve' | 'local',
+  overrides: ConfigOverrides = {},
+): EndpointConfig {
+  const managed = flag(env, 'SAGEMAKER_MULTI_MODEL', false);
+  const port = overrides.port ?? integer(env, 'SAGEMAKER_BIND_TO_PORT', 8080, 0, 65_535);
+  checkSafePort(env, port);
+  const allowedDatastores = list(env, 'ALLOWED_DATASTORES');
+  return {
+    host: overrides.host ?? text(env, 'HOST') ?? (mode === 'serve' ? '0.0.0.0' : '127.0.0.1'),
+    port,
+    managed,
+    modelDataUrl: overrides.modelDataUrl ?? text(env, 'MODEL_DATA_URL'),
+    modelRefreshSeconds: number(env, 'MODEL_REFRESH_SECONDS', 30, 0, 86_400),
+    dataDir: overrides.dataDir ?? text(env, 'DATA_DIR') ?? join(tmpdir(), 'map-endpoint'),
+    allowedUris: overrides.allowedUris ?? list(env, 'ALLOWED_URIS') ?? [],
+    allowedDatastores,
+    executionProviders: providers(env),
+    workers: integer(env, 'WORKERS', availableParallelism(), 1, 1024),
+    pipelines: integer(env, 'PIPELINES', availableParallelism(), 1, 256),
+    memoryBudgetBytes: integer(
+      env,
+      'MEMORY_BUDGET_BYTES',
+      Math.floor(totalmem() * 0.7),
+      mebibyte,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    diskBudgetBytes: integer(env, 'DISK_BUDGET_BYTES', 20 * gibibyte, mebibyte, Number.MAX_SAFE_INTEGER),
+    maxArchiveBytes: integer(env, 'MAX_ARCHIVE_BYTES', 8 * gibibyte, 1, Number.MAX_SAFE_INTEGER),
+    maxArchiveEntries: integer(env, 'MAX_ARCHIVE_ENTRIES', 10_000, 1, 1_000_000),
+    requestTimeoutSeconds: number(env, 'REQUEST_TIMEOUT_SECONDS', managed ? 55 : 3_500, 0.001, 86_400),
+    maxBodyBytes: integer(env, 'MAX_BODY_BYTES', 26_214_400, 1, 8 * gibibyte),
+    allowCustomCode: flag(env, 'ALLOW_CUSTOM_CODE', false),
+    authToken: managed ? undefined : text(env, 'AUTH_TOKEN'),
+    managementToken: managed ? undefined : text(env, 'MANAGEMENT_TOKEN'),
+    logLevel: logLevel(env),
+    region: text(env, 'AWS_REGION') ?? text(env, 'AWS_DEFAULT_REGION'),
+    healthImagingEndpoint:
+      overrides.healthImagingEndpoint ?? text(env, 'AWS_ENDPOINT_URL_MEDICAL_IMAGING') ?? text(env, 'AWS_ENDPOINT_URL'),
+    s3Endpoint: text(env, 'AWS_ENDPOINT_URL_S3') ?? text(env, 'AWS_ENDPOINT_URL'),
+  };
+}
+
+function malformed(name: string, takes: string): EndpointError {
+  return new EndpointError('invalid_request', `${name} is malformed: it takes ${takes}.`);
+}
+
+function text(env: Environment, name: string): string | undefined {
+  const value = env[name]?.trim();
+  return value === undefined || value === '' ? undefined : value;
+}
+
+function list(env: Environment, name: string): string[] | undefined {
+  const value = text(env, name);
+  return value
+    ?.split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+function flag(env: Environment, name: string, fallback: boolean): boolean {
+  const value = text(env, name)?.toLowerCase();
+  if (value === undefined) return fallback;
+  if (value === 'true' || value === '1') return true;
+  if (value === 'false' || value === '0') return false;
+  throw malformed(name, 'true or false');
+}
+
+function number(env: Environment, name: string, fallback: number, least: number, most: number): number {
+  const value = text(env, name);
+  if (value === undefined) return fallback;
+  const parsed = Number(value);
+  if (!/^[0-9.]+$/.test(value) || !Number.isFinite(parsed) || parsed < least || parsed > most) {
+    throw malformed(name, `a number from ${least} to ${most}`);
+  }
+  return parsed;
+}
+
+function integer(env: Environment, name: string, fallback: number, least: number, most: number): number {
+  const value = number(env, name, fallback, least, most);
+  if (!Number.isInteger(value)) throw malformed(name, `a whole number from ${least} to ${most}`);
+  return value;
+}
+
+function providers(env: Environment): ExecutionProvider[] {
+  const given = list(env, 'EXECUTION_PROVIDERS') ?? ['cpu'];
+  for (const provider of given) {
+    if (provider !== 'cpu' && provider !== 'cuda' && provider !== 'webgpu') {
+      throw malformed('EXECUTION_PROVIDERS', 'cpu, cuda, webgpu, or several joined by commas');
+    }
+  }
+  return given as ExecutionProvider[];
+}
+
+function logLevel(env: Environment): LogLevel {
+  const level = text(env, 'LOG_LEVEL')?.toLowerCase() ?? 'info';
+  const levels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+  if (!levels.includes(level)) throw malformed('LOG_LEVEL', levels.join(', '));
+  return level as LogLevel;
+}
+
+/** SageMaker may give a range of ports that the container may use; a bind port outside it must not start. */
+function checkSafePort(env: Environment, port: number): void {
+  const range = text(env, 'SAGEMAKER_SAFE_PORT_RANGE');
+  if (range === undefined) return;
+  const match = /^(\d{1,5})-(\d{1,5})$/.exec(range);
+  if (!match) throw malformed('SAGEMAKER_SAFE_PORT_RANGE', 'two ports as "8000-9000"');
+  const [from, to] = [Number(match[1]), Number(match[2])];
+  if (port < from || port > to) {
+    throw new EndpointError(
+      'invalid_request',
+      `SAGEMAKER_BIND_TO_PORT ${port} is outside SAGEMAKER_SAFE_PORT_RANGE ${range}.`,
+    );
+  }
+}

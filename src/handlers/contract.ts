@@ -1,0 +1,61 @@
+/**
+ * The handler contract, in TorchServe's words (design §6): `initialize` once, then `handle` (or `preprocess` →
+ * `inference` → `postprocess`) on lists of requests; the result list has the same length and order, and an element may
+ * be an error, which fails that item alone.
+ */
+import type { Network } from '../imaging/network.ts';
+
+/** One request as a handler sees it. */
+export interface HandlerRequest {
+  /** The body, or undefined when it was spooled to `bodyPath` (over 1 MiB). */
+  readonly body?: Uint8Array;
+  readonly bodyPath?: string;
+  /** Lower-case header names. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly requestId: string;
+}
+
+/** One result: bytes (or a file in the request's scratch folder), their type, and headers to answer with. */
+export interface HandlerResult {
+  readonly body?: Uint8Array;
+  readonly bodyPath?: string;
+  readonly contentType: string;
+  readonly status?: number;
+}
+
+export interface SystemProperties {
+  /** Folder of the unpacked bundle. */
+  readonly model_dir: string;
+  readonly gpu_id: number | null;
+  /** Name of the model: TargetModel without its suffix. */
+  readonly model_name: string;
+}
+
+/** What a handler is given besides the requests. */
+export interface HandlerContext {
+  readonly systemProperties: SystemProperties;
+  /** Identity of the model: digest over its files. */
+  readonly manifest: { readonly sha256: string };
+  /** Aborted on deadline, client gone, unload. Its reason is the error to throw. */
+  readonly signal: AbortSignal;
+  /** Epoch milliseconds after which the answer is worthless. */
+  readonly deadline: number;
+  /** Folder of this call, removed after it. */
+  readonly scratchDir: string;
+  /** The loaded network; undefined for a model without one (a custom handler's). */
+  readonly network: Network | undefined;
+  /** Tells how far the work is, 0 to 1. */
+  progress(fraction: number, phase: string): void;
+  /** Sets a header of the i-th answer. */
+  setResponseHeader(index: number, name: string, value: string): void;
+}
+
+/** A model's code between the requests and the network. Each method may be async. */
+export interface Handler {
+  /** Called once; a throw fails the load with its cause, and nothing stays registered. */
+  initialize(context: HandlerContext): Promise<void> | void;
+  handle(
+    requests: readonly HandlerRequest[],
+    context: HandlerContext,
+  ): Promise<readonly (HandlerResult | Error)[]> | readonly (HandlerResult | Error)[];
+}

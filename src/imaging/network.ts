@@ -1,0 +1,15 @@
+import type { NetworkSignature, Tensor } from './tensor.ts';
+
+/**
+ * A loaded network as inferers see it. The real one runs windows in session children; tests may give a function.
+ */
+export interface Network extends NetworkSignature {
+  /** How many windows may usefully be in flight at once (≥ 1). Answers may come back in any order. */
+  readonly concurrency: number;
+  /**
+   * Runs one window (or whole image). Tensors by the ONNX file's names.
+   *
+   * @throws EndpointError `model_failed` (the network refused the input), `worker_crashed`, `deadline_exceeded`
+   */
+  run(inputs: Readonly<Record<string, Tensor>>, signal?: AbortSignal): Promise<Record<string, Tensor>>;
+}
