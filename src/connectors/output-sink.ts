@@ -11,6 +11,8 @@ export interface OutputSink {
    * @param prefixUri - `{output.uri}/{model}/{inferenceId}/`, with its trailing slash
    */
   readResult(prefixUri: string, signal: AbortSignal): Promise<unknown>;
+  /** Removes what an interrupted transaction left under a prefix; a committed result stays. */
+  discard(prefixUri: string): Promise<void>;
   /** Starts writing under a prefix. Nothing is visible as a result before `commit`. */
   begin(prefixUri: string, signal: AbortSignal): Promise<OutputTransaction>;
 }

@@ -3,6 +3,7 @@
  * `inference` → `postprocess`) on lists of requests; the result list has the same length and order, and an element may
  * be an error, which fails that item alone.
  */
+import type { TimingsMs } from '../api/invocation.ts';
 import type { Network } from '../imaging/network.ts';
 
 /** One request as a handler sees it. */
@@ -21,6 +22,8 @@ export interface HandlerResult {
   readonly bodyPath?: string;
   readonly contentType: string;
   readonly status?: number;
+  /** Time of each phase, for the metrics. */
+  readonly timingsMs?: Readonly<Partial<TimingsMs>>;
 }
 
 export interface SystemProperties {
@@ -42,10 +45,14 @@ export interface HandlerContext {
   readonly deadline: number;
   /** Folder of this call, removed after it. */
   readonly scratchDir: string;
+  /** Milliseconds that the call waited before it reached the handler. */
+  readonly waitedMs: { readonly queue: number; readonly load: number };
   /** The loaded network; undefined for a model without one (a custom handler's). */
   readonly network: Network | undefined;
   /** Tells how far the work is, 0 to 1. */
   progress(fraction: number, phase: string): void;
+  /** Tells, before the first write, where results will be written: should this process die, another one cleans up. */
+  writing(prefixUri: string): void;
   /** Sets a header of the i-th answer. */
   setResponseHeader(index: number, name: string, value: string): void;
 }

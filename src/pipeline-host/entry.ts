@@ -1,0 +1,110 @@
+/**
+ * Entry of a pipeline process: receives jobs from the front, runs them through the model's handler, one at a time.
+ * It has the AWS credentials and the compute threads; the networks run in session children.
+ */
+import { ThreadPool } from '../compute/pool.ts';
+import { asEndpointError, EndpointError } from '../errors.ts';
+import { createHandlerCatalog, type HandlerCatalog } from '../handlers/catalog.ts';
+import { runHandler } from '../handlers/handler-runner.ts';
+import { createLogger, type Logger, loggableError } from '../logger.ts';
+import { SessionNetworks } from '../sessions/session-client.ts';
+import type { FromPipeline, PipelineJob, PipelineModel, PipelineSettings, ToPipeline } from './protocol.ts';
+import { RemoteSlots } from './remote-slots.ts';
+
+interface Running {
+  readonly catalog: HandlerCatalog;
+  readonly networks: SessionNetworks;
+  readonly settings: PipelineSettings;
+  readonly logger: Logger;
+}
+
+process.title = 'me-pipeline';
+
+function send(message: FromPipeline): void {
+  process.send?.(message, undefined, undefined, () => undefined);
+}
+
+const slots = new RemoteSlots(send);
+const cancels = new Map<number, AbortController>();
+let running: Running | undefined;
+
+function configure(settings: PipelineSettings): void {
+  const pool = new ThreadPool(settings.threads);
+  running = {
+    catalog: createHandlerCatalog(settings, pool),
+    networks: new SessionNetworks(slots),
+    settings,
+    logger: createLogger('pipeline', settings.logLevel),
+  };
+  send({ type: 'ready' });
+}
+
+async function prepare({ catalog, logger }: Running, id: number, model: PipelineModel): Promise<void> {
+  try {
+    send({ type: 'prepared', id, model: await catalog.prepare(model) });
+  } catch (thrown) {
+    const error = asEndpointError(thrown);
+    if (error.code === 'internal')
+      logger.error({ error: loggableError(thrown), model: model.name }, 'initialize failed');
+    send({ type: 'unprepared', id, error: error.toJSON() });
+  }
+}
+
+async function run({ catalog, networks, settings, logger }: Running, job: PipelineJob): Promise<void> {
+  const { jobId, model } = job;
+  const controller = new AbortController();
+  cancels.set(jobId, controller);
+  try {
+    const handler = await catalog.handlerOf(model);
+    const items = await runHandler(handler, job.requests, {
+      systemProperties: { model_dir: model.dir, gpu_id: null, model_name: model.name },
+      manifest: { sha256: model.digest },
+      signal: controller.signal,
+      deadline: job.deadline,
+      scratchDir: job.scratchDir,
+      waitedMs: job.waitedMs,
+      network: networks.networkOf(model.key, job.signature, settings.workers + 1),
+      progress: (fraction, phase) => send({ type: 'progress', jobId, fraction, phase }),
+      writing: (prefixUri) => send({ type: 'writing', jobId, prefixUri }),
+    });
+    send({ type: 'result', jobId, items });
+  } catch (thrown) {
+    const error = asEndpointError(thrown);
+    if (error.code === 'internal') logger.error({ error: loggableError(thrown), model: model.name }, 'job failed');
+    send({ type: 'failed', jobId, error: error.toJSON() });
+  } finally {
+    cancels.delete(jobId);
+  }
+}
+
+process.on('message', (received) => {
+  const message = received as ToPipeline;
+  if (message.type === 'configure') {
+    configure(message.settings);
+    return;
+  }
+  if (!running) return;
+  switch (message.type) {
+    case 'prepare':
+      void prepare(running, message.id, message.model);
+      break;
+    case 'job':
+      void run(running, message.job);
+      break;
+    case 'cancel':
+      cancels.get(message.jobId)?.abort(EndpointError.fromBody(message.error));
+      break;
+    case 'granted':
+      slots.granted(message.id, message.grant);
+      break;
+    case 'refused':
+      slots.refused(message.id, message.error);
+      break;
+    case 'discard':
+      void running.catalog.discard(message.prefixUri);
+      break;
+  }
+});
+
+// The front is gone: nobody can take an answer any more.
+process.on('disconnect', () => process.exit(0));

@@ -1,0 +1,214 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { setPriority } from 'node:os';
+import { compiledUrl } from '../compiled-url.ts';
+import { asEndpointError, EndpointError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { SlotBroker, SlotGrant } from '../sessions/slots.ts';
+import type {
+  FromPipeline,
+  JobItem,
+  PipelineJob,
+  PipelineModel,
+  PipelineSettings,
+  PreparedModel,
+  ToPipeline,
+} from './protocol.ts';
+
+/** What the front's side of a pipeline process needs. */
+export interface PipelineProcessOptions {
+  readonly settings: PipelineSettings;
+  readonly slots: SlotBroker;
+  readonly logger: Logger;
+  /** Milliseconds that a cancelled job has to end by itself before the process is killed. */
+  readonly cancelGraceMs: number;
+  /** Called once, when the process is gone; `leftPrefixUri` is where its job was writing. */
+  readonly onExit: (leftPrefixUri: string | undefined) => void;
+}
+
+interface Pending<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Niceness of everything that is not the front: requests are answered while volumes are segmented. */
+const backgroundPriority = 5;
+
+/** The front's side of one pipeline process: one job at a time; `prepare` may come in between. */
+export class PipelineProcess {
+  readonly #child: ChildProcess;
+  readonly #options: PipelineProcessOptions;
+  readonly #prepares = new Map<number, Pending<PreparedModel>>();
+  readonly #asked = new Map<number, AbortController>();
+  readonly #grants = new Map<number, SlotGrant>();
+  readonly ready: Promise<void>;
+  #job: (Pending<readonly JobItem[]> & { readonly jobId: number }) | undefined;
+  #onProgress: ((fraction: number, phase: string) => void) | undefined;
+  #writingPrefixUri: string | undefined;
+  #nextPrepareId = 0;
+  #exited = false;
+
+  constructor(options: PipelineProcessOptions) {
+    this.#options = options;
+    this.#child = fork(compiledUrl(import.meta.url, './entry.ts'), [], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    let markReady: Pending<void> | undefined;
+    this.ready = new Promise((resolve, reject) => {
+      markReady = { resolve, reject };
+    });
+    this.ready.catch(() => undefined); // also told by onExit; the host decides what a failed start means
+    this.#child.on('message', (message) => {
+      const parsed = message as FromPipeline;
+      if (parsed.type === 'ready') markReady?.resolve();
+      else this.#receive(parsed);
+    });
+    this.#child.on('error', () => this.#ended(markReady));
+    this.#child.on('exit', () => this.#ended(markReady));
+    if (this.#child.pid !== undefined) lowerPriority(this.#child.pid);
+    this.#send({ type: 'configure', settings: options.settings });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get busy(): boolean {
+    return this.#job !== undefined;
+  }
+
+  /** Runs a model's `initialize`; also possible while a job runs. */
+  prepare(model: PipelineModel): Promise<PreparedModel> {
+    const id = this.#nextPrepareId++;
+    return new Promise((resolve, reject) => {
+      this.#prepares.set(id, { resolve, reject });
+      this.#send({ type: 'prepare', id, model });
+    });
+  }
+
+  /** Runs one job; the signal cancels it, at the latest by killing the process. */
+  async run(
+    job: PipelineJob,
+    signal: AbortSignal,
+    onProgress?: (fraction: number, phase: string) => void,
+  ): Promise<readonly JobItem[]> {
+    if (this.#job) throw new EndpointError('internal', 'A pipeline process was given a second job.');
+    const outcome = new Promise<readonly JobItem[]>((resolve, reject) => {
+      this.#job = { jobId: job.jobId, resolve, reject };
+    });
+    this.#onProgress = onProgress;
+    let killTimer: NodeJS.Timeout | undefined;
+    const cancel = (): void => {
+      this.#send({ type: 'cancel', jobId: job.jobId, error: asEndpointError(signal.reason).toJSON() });
+      killTimer = setTimeout(() => this.kill(), this.#options.cancelGraceMs);
+    };
+    signal.addEventListener('abort', cancel, { once: true });
+    this.#send({ type: 'job', job });
+    if (signal.aborted) cancel();
+    try {
+      return await outcome;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      clearTimeout(killTimer);
+      this.#job = undefined;
+      this.#onProgress = undefined;
+      if (!this.#exited) this.#writingPrefixUri = undefined;
+    }
+  }
+
+  /** Has this process remove what another one left under a prefix when it died. */
+  discard(prefixUri: string): void {
+    this.#send({ type: 'discard', prefixUri });
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  #send(message: ToPipeline): void {
+    // A send to a process that is gone fails; its exit event settles everything that waits on it.
+    if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+
+  #receive(message: Exclude<FromPipeline, { type: 'ready' }>): void {
+    switch (message.type) {
+      case 'prepared':
+        this.#settlePrepare(message.id, (pending) => pending.resolve(message.model));
+        break;
+      case 'unprepared':
+        this.#settlePrepare(message.id, (pending) => pending.reject(EndpointError.fromBody(message.error)));
+        break;
+      case 'result':
+        if (this.#job?.jobId === message.jobId) this.#job.resolve(message.items);
+        break;
+      case 'failed':
+        if (this.#job?.jobId === message.jobId) this.#job.reject(EndpointError.fromBody(message.error));
+        break;
+      case 'progress':
+        if (this.#job?.jobId === message.jobId) this.#onProgress?.(message.fraction, message.phase);
+        break;
+      case 'writing':
+        this.#writingPrefixUri = message.prefixUri;
+        break;
+      case 'acquire':
+        void this.#acquire(message.id, message.modelKey);
+        break;
+      case 'withdraw':
+        this.#asked.get(message.id)?.abort(new EndpointError('deadline_exceeded', 'The slot was withdrawn.'));
+        break;
+      case 'release': {
+        const grant = this.#grants.get(message.grantId);
+        this.#grants.delete(message.grantId);
+        if (grant) this.#options.slots.release(grant, message.outcome);
+        break;
+      }
+    }
+  }
+
+  #settlePrepare(id: number, settle: (pending: Pending<PreparedModel>) => void): void {
+    const pending = this.#prepares.get(id);
+    this.#prepares.delete(id);
+    if (pending) settle(pending);
+  }
+
+  async #acquire(id: number, modelKey: string): Promise<void> {
+    const controller = new AbortController();
+    this.#asked.set(id, controller);
+    try {
+      const grant = await this.#options.slots.acquire(modelKey, controller.signal);
+      if (this.#exited) {
+        this.#options.slots.release(grant, 'done');
+        return;
+      }
+      this.#grants.set(grant.grantId, grant);
+      this.#send({ type: 'granted', id, grant });
+    } catch (thrown) {
+      this.#send({ type: 'refused', id, error: asEndpointError(thrown).toJSON() });
+    } finally {
+      this.#asked.delete(id);
+    }
+  }
+
+  #ended(markReady: Pending<void> | undefined): void {
+    if (this.#exited) return;
+    this.#exited = true;
+    const error = new EndpointError('worker_crashed', 'The pipeline process died while it worked on this request.');
+    markReady?.reject(error);
+    for (const controller of this.#asked.values()) controller.abort(error);
+    for (const grant of this.#grants.values()) this.#options.slots.release(grant, 'abandoned');
+    this.#grants.clear();
+    for (const pending of this.#prepares.values()) pending.reject(error);
+    this.#prepares.clear();
+    this.#job?.reject(error);
+    this.#options.onExit(this.#writingPrefixUri);
+  }
+}
+
+/** The kernel may refuse (a container without the capability, a process already gone): the work goes on all the same. */
+function lowerPriority(pid: number): void {
+  try {
+    setPriority(pid, backgroundPriority);
+  } catch {
+    return;
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Messages between the front and a pipeline process, over Node's IPC channel with structured cloning. Big bodies never
+ * travel here: they lie in files of the job's scratch folder.
+ */
+import type { ErrorBody } from '../errors.ts';
+import type { HandlerRequest, HandlerResult } from '../handlers/contract.ts';
+import type { NetworkSignature } from '../imaging/tensor.ts';
+import type { SlotGrant, SlotOutcome } from '../sessions/slots.ts';
+
+/** What a pipeline process must know of a model to run it. */
+export interface PipelineModel {
+  readonly key: string;
+  readonly name: string;
+  readonly dir: string;
+  readonly digest: string;
+}
+
+/** What `initialize` told of a model. */
+export interface PreparedModel {
+  readonly version: string;
+  /** The model's own limit (`map.json`), where it has one. */
+  readonly timeoutSeconds?: number;
+}
+
+/** Settings of a pipeline process, sent once after it started. */
+export interface PipelineSettings {
+  readonly allowedUris: readonly string[];
+  readonly allowedDatastores?: readonly string[];
+  readonly region?: string;
+  readonly healthImagingEndpoint?: string;
+  readonly s3Endpoint?: string;
+  /** Compute threads of this process. */
+  readonly threads: number;
+  /** Windows that run at once over all session children. */
+  readonly workers: number;
+  /** Most bytes of files that an answer may carry itself. */
+  readonly maxAnswerBytes: number;
+  readonly logLevel: string;
+}
+
+/** One call of a handler. */
+export interface PipelineJob {
+  readonly jobId: number;
+  readonly model: PipelineModel;
+  readonly signature: NetworkSignature;
+  readonly requests: readonly HandlerRequest[];
+  /** Epoch milliseconds. */
+  readonly deadline: number;
+  readonly scratchDir: string;
+  readonly waitedMs: { readonly queue: number; readonly load: number };
+}
+
+/** The i-th result of a job: what the handler gave, or why this item failed. */
+export type JobItem =
+  | { readonly ok: true; readonly result: HandlerResult; readonly headers: Readonly<Record<string, string>> }
+  | { readonly ok: false; readonly error: ErrorBody };
+
+export type ToPipeline =
+  | { readonly type: 'configure'; readonly settings: PipelineSettings }
+  | { readonly type: 'prepare'; readonly id: number; readonly model: PipelineModel }
+  | { readonly type: 'job'; readonly job: PipelineJob }
+  | { readonly type: 'cancel'; readonly jobId: number; readonly error: ErrorBody }
+  | { readonly type: 'granted'; readonly id: number; readonly grant: SlotGrant }
+  | { readonly type: 'refused'; readonly id: number; readonly error: ErrorBody }
+  | { readonly type: 'discard'; readonly prefixUri: string };
+
+export type FromPipeline =
+  | { readonly type: 'ready' }
+  | { readonly type: 'prepared'; readonly id: number; readonly model: PreparedModel }
+  | { readonly type: 'unprepared'; readonly id: number; readonly error: ErrorBody }
+  | { readonly type: 'result'; readonly jobId: number; readonly items: readonly JobItem[] }
+  | { readonly type: 'failed'; readonly jobId: number; readonly error: ErrorBody }
+  | { readonly type: 'progress'; readonly jobId: number; readonly fraction: number; readonly phase: string }
+  /** The job is about to write under this prefix; should the process die, another one removes what it left. */
+  | { readonly type: 'writing'; readonly jobId: number; readonly prefixUri: string }
+  | { readonly type: 'acquire'; readonly id: number; readonly modelKey: string }
+  | { readonly type: 'withdraw'; readonly id: number }
+  | { readonly type: 'release'; readonly grantId: number; readonly outcome: SlotOutcome };

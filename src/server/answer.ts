@@ -1,0 +1,42 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import type { Request, Response } from 'express';
+import { asEndpointError, type EndpointError } from '../errors.ts';
+import type { JobItem } from '../pipeline-host/protocol.ts';
+import { contextOf } from './request-context.ts';
+
+/** What a handler gave for one request, with the headers it set. */
+export type HandlerAnswer = Extract<JobItem, { ok: true }>;
+
+/** Sends a handler's result: bytes, or a file of the scratch folder as a stream. */
+export async function sendAnswer(response: Response, { result, headers }: HandlerAnswer): Promise<void> {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  response.status(result.status ?? 200).setHeader('content-type', result.contentType);
+  if (result.bodyPath === undefined) {
+    response.end(result.body ?? new Uint8Array());
+    return;
+  }
+  response.setHeader('content-length', (await stat(result.bodyPath)).size);
+  await pipeline(createReadStream(result.bodyPath), response);
+}
+
+/** Headers of an error answer: when to come back, and no further bytes of a body that was cut short. */
+export function prepareError(request: Request, response: Response, thrown: unknown): EndpointError {
+  const error = asEndpointError(thrown);
+  contextOf(request).errorCode = error.code;
+  if (error.code === 'overloaded') response.setHeader('retry-after', '5');
+  if (error.code === 'unauthorized') response.setHeader('www-authenticate', 'Bearer');
+  if (!request.complete) response.setHeader('connection', 'close');
+  return error;
+}
+
+/** Sends `{ "error": { code, message, details } }` with the code's status. */
+export function sendError(request: Request, response: Response, thrown: unknown): void {
+  const error = prepareError(request, response, thrown);
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  response.status(error.status).json({ error });
+}

@@ -1,0 +1,93 @@
+import express, { type ErrorRequestHandler, type Express } from 'express';
+import { asEndpointError, EndpointError } from '../errors.ts';
+import { type Logger, loggableError } from '../logger.ts';
+import { accessLog } from './access-log.ts';
+import { sendError } from './answer.ts';
+import { type Health, probesRouter } from './health.ts';
+import { hostGuard } from './host-guard.ts';
+import type { Invoker } from './invocation.ts';
+import type { EndpointMetrics } from './metrics.ts';
+import type { ManagedRegistry } from './model-registry.ts';
+import { contextOf, requestContext } from './request-context.ts';
+import { invokeEndpointRouter } from './runtime-api/invoke-endpoint.ts';
+import { containerRouter } from './sagemaker/container.ts';
+import { modelsRouter } from './sagemaker/models.ts';
+import { storeProxy } from './store-proxy.ts';
+import { requireToken } from './tokens.ts';
+
+export interface AppOptions {
+  readonly logger: Logger;
+  readonly health: Health;
+  readonly invoker: Invoker;
+  readonly metrics: EndpointMetrics;
+  readonly registry: ManagedRegistry;
+  readonly timeoutSeconds: number;
+  readonly maxBodyBytes: number;
+  readonly concurrentJobs: number;
+  readonly scratchRoot: string;
+  readonly authToken: string | undefined;
+  readonly managementToken: string | undefined;
+  /** Local mode: the host that is served (others are refused) and where the embedded store listens. */
+  readonly local?: { readonly host: string; readonly storeUrl: string };
+}
+
+/** The front's HTTP application; it can be called without a socket listening anywhere. */
+export function createApp(options: AppOptions): Express {
+  const { health, invoker } = options;
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+
+  app.use(requestContext(options));
+  app.use(accessLog(options.logger));
+  if (options.local) app.use(hostGuard(options.local.host), storeProxy(options.local.storeUrl));
+  app.use(probesRouter(health));
+  app.get('/metrics', async (_request, response) => {
+    const text = await options.metrics.text();
+    response.setHeader('content-type', options.metrics.contentType);
+    response.end(text);
+  });
+  app.use((request, _response, next) => {
+    if (health.draining && request.method === 'POST') {
+      throw new EndpointError('overloaded', 'The server is shutting down.');
+    }
+    next();
+  });
+  app.use(['/invocations', '/models', '/endpoints'], requireToken(options.authToken, 'This endpoint'));
+  app.use(containerRouter(options));
+  app.use('/models', modelsRouter(options));
+  if (options.local) app.use(invokeEndpointRouter(invoker));
+  app.use((request) => {
+    throw new EndpointError('invalid_request', `${request.method} on this path is not part of the API.`);
+  });
+  app.use(lastErrorHandler(options.logger));
+  return app;
+}
+
+function lastErrorHandler(logger: Logger): ErrorRequestHandler {
+  return (thrown, request, response, _next) => {
+    const error = asEndpointError(isHttpError(thrown) ? fromBodyParser(thrown) : thrown);
+    if (error.code === 'internal') {
+      logger.error({ requestId: contextOf(request).requestId, error: loggableError(thrown) }, 'request failed');
+    }
+    sendError(request, response, error);
+  };
+}
+
+interface HttpError {
+  readonly status: number;
+  readonly type?: string;
+}
+
+function isHttpError(thrown: unknown): thrown is HttpError {
+  return thrown instanceof Error && 'status' in thrown && typeof thrown.status === 'number' && 'expose' in thrown;
+}
+
+/** express' own body parser and router throw errors with a status. */
+function fromBodyParser(error: HttpError): EndpointError {
+  if (error.status === 413) return new EndpointError('payload_too_large', 'The body is too large for this call.');
+  if (error.status === 415)
+    return new EndpointError('unsupported_media_type', 'The encoding of the body is not supported.');
+  return new EndpointError('invalid_request', 'The request is malformed: its path or JSON body cannot be read.');
+}

@@ -1,0 +1,58 @@
+import { json, Router } from 'express';
+import { z } from 'zod';
+import { describeIssues } from '../../api/invocation.ts';
+import { EndpointError } from '../../errors.ts';
+import { sendAnswer } from '../answer.ts';
+import { type Invoker, targetModelHeader } from '../invocation.ts';
+import type { ManagedRegistry } from '../model-registry.ts';
+import { contextOf } from '../request-context.ts';
+import { requireToken } from '../tokens.ts';
+
+const loadSchema = z.object({ model_name: z.string().min(1).max(1024), url: z.string().min(1).max(2048) });
+
+export interface ModelsRouterOptions {
+  readonly registry: ManagedRegistry;
+  readonly invoker: Invoker;
+  readonly managementToken: string | undefined;
+}
+
+/** SageMaker's multi-model container API (field-facts §2.2): load, list, describe, unload, invoke. */
+export function modelsRouter({ registry, invoker, managementToken }: ModelsRouterOptions): Router {
+  const router = Router({ caseSensitive: true });
+  const managed = requireToken(managementToken, 'Model management');
+
+  router.post('/', managed, json({ limit: '64kb', type: () => true }), async (request, response) => {
+    const parsed = loadSchema.safeParse(request.body);
+    if (!parsed.success) {
+      throw new EndpointError('invalid_request', `The body is not valid: ${describeIssues(parsed.error)}.`);
+    }
+    const { signal } = contextOf(request);
+    await registry.load(parsed.data.model_name, parsed.data.url, request.get(targetModelHeader), signal);
+    response.json({});
+  });
+
+  router.get('/', managed, (request, response) => {
+    const { next_page_token: token, limit } = request.query;
+    response.json(registry.list(singleValue(token, 'next_page_token'), singleValue(limit, 'limit')));
+  });
+
+  router.get('/:name', managed, (request, response) => {
+    response.json(registry.describe(request.params.name as string));
+  });
+
+  router.delete('/:name', managed, async (request, response) => {
+    await registry.unload(request.params.name as string);
+    response.json({});
+  });
+
+  router.post('/:name/invoke', async (request, response) => {
+    const name = request.params.name as string;
+    await sendAnswer(response, await invoker.invoke(request, async () => registry.acquire(name)));
+  });
+  return router;
+}
+
+function singleValue(value: unknown, name: string): string | undefined {
+  if (value === undefined || typeof value === 'string') return value;
+  throw new EndpointError('invalid_request', `${name} is given more than once.`);
+}
