@@ -1,0 +1,32 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { MedicalImagingClient } from '@aws-sdk/client-medical-imaging';
+
+/** Where HealthImaging is. All undefined: AWS's own, as the SDK's environment says. */
+export interface HealthImagingLocation {
+  readonly region?: string | undefined;
+  /** Another endpoint (the local store): the SDK's host prefix is switched off, since no such host exists. */
+  readonly endpoint?: string | undefined;
+  /** Given for an endpoint that checks no signatures; else the SDK's own chain finds them. */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined;
+  /** Sockets kept open and used at once. */
+  readonly maxSockets: number;
+}
+
+/**
+ * A client with keep-alive, one attempt a call (retries are ours: they cover the body as well) and no time limits but
+ * ours. The SDK is imported on first use: it costs 0.13 s that no other request should pay.
+ */
+export async function createHealthImagingClient(location: HealthImagingLocation): Promise<MedicalImagingClient> {
+  const { MedicalImagingClient } = await import('@aws-sdk/client-medical-imaging');
+  const agentOptions = { keepAlive: true, maxSockets: location.maxSockets };
+  const { endpoint } = location;
+  const region = location.region ?? (endpoint === undefined ? undefined : 'us-east-1');
+  return new MedicalImagingClient({
+    maxAttempts: 1,
+    requestHandler: { httpAgent: new HttpAgent(agentOptions), httpsAgent: new HttpsAgent(agentOptions) },
+    ...(region === undefined ? {} : { region }),
+    ...(endpoint === undefined ? {} : { endpoint, disableHostPrefix: true }),
+    ...(location.credentials ? { credentials: location.credentials } : {}),
+  });
+}

@@ -1,0 +1,151 @@
+import type { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import type { MedicalImagingClient } from '@aws-sdk/client-medical-imaging';
+import { EndpointError } from '../../errors.ts';
+import { isAwsNotFound, isTransientAwsError, upstreamError } from '../aws-errors.ts';
+import type { EncodedFrame, ImageSource, InputReference, LoadedInput, SourceInstance } from '../image-source.ts';
+import { readStream } from '../read-stream.ts';
+import { defaultRetryPolicy, type RetryPolicy, withRetry } from '../retry.ts';
+import { createHealthImagingClient, type HealthImagingLocation } from './healthimaging-client.ts';
+import { type DocumentInstance, type FrameDescription, parseMetadataDocument } from './metadata-document.ts';
+
+export interface HealthImagingOptions extends HealthImagingLocation {
+  /** Data stores that inputs may name; undefined = any that the credentials reach. */
+  readonly allowedDatastores?: readonly string[] | undefined;
+  readonly retry?: RetryPolicy;
+}
+
+/** The service's quota is 50 MB a document; text that inflates beyond this is no metadata. */
+const maxDocumentBytes = 512 * 1024 ** 2;
+const maxCompressedDocumentBytes = 128 * 1024 ** 2;
+
+interface ImageSetId {
+  readonly datastoreId: string;
+  readonly imageSetId: string;
+}
+
+/** Reads an image set of AWS HealthImaging, or of a store with its API. */
+export class HealthImagingSource implements ImageSource {
+  readonly #options: HealthImagingOptions;
+  readonly #retry: RetryPolicy;
+  #client: Promise<MedicalImagingClient> | undefined;
+
+  constructor(options: HealthImagingOptions) {
+    this.#options = options;
+    this.#retry = options.retry ?? defaultRetryPolicy;
+  }
+
+  accepts(reference: InputReference): boolean {
+    return 'datastoreId' in reference;
+  }
+
+  async open(reference: InputReference, { signal }: { signal: AbortSignal }): Promise<LoadedInput> {
+    if (!('datastoreId' in reference)) throw new EndpointError('internal', 'This source reads image sets only.');
+    const { datastoreId, imageSetId } = reference;
+    const allowed = this.#options.allowedDatastores;
+    if (allowed && !allowed.includes(datastoreId)) {
+      throw new EndpointError('forbidden', `Data store ${datastoreId} is not one of ALLOWED_DATASTORES.`);
+    }
+    const id = { datastoreId, imageSetId };
+    const series = parseMetadataDocument(await this.#readDocument(id, signal));
+    return {
+      kind: 'dicom',
+      series: series.map(({ seriesInstanceUid, instances }) => ({
+        seriesInstanceUid,
+        instances: instances.map((instance) => this.#instance(id, instance)),
+      })),
+    };
+  }
+
+  /** Closes the kept-alive sockets. */
+  async close(): Promise<void> {
+    (await this.#client)?.destroy();
+    this.#client = undefined;
+  }
+
+  #instance(id: ImageSetId, instance: DocumentInstance): SourceInstance {
+    return {
+      attributes: instance.attributes,
+      numberOfFrames: instance.frames.length,
+      readFrame: async (index, signal): Promise<EncodedFrame> => {
+        const frame = instance.frames[index];
+        if (!frame)
+          throw new EndpointError(
+            'unprocessable_image',
+            `Instance ${instance.sopInstanceUid} has no frame ${index + 1}.`,
+          );
+        const bytes = await this.#readFrame(id, frame, signal);
+        return {
+          bytes,
+          transferSyntaxUid: instance.transferSyntaxUid,
+          ...(frame.decodedCrc32 === undefined ? {} : { decodedCrc32: frame.decodedCrc32 }),
+          ...(frame.decodedBytes === undefined ? {} : { decodedBytes: frame.decodedBytes }),
+        };
+      },
+    };
+  }
+
+  async #readDocument(id: ImageSetId, signal: AbortSignal): Promise<unknown> {
+    const { GetImageSetMetadataCommand } = await import('@aws-sdk/client-medical-imaging');
+    const what = `image set ${id.imageSetId} in data store ${id.datastoreId}`;
+    const bytes = await this.#call(
+      'GetImageSetMetadata',
+      what,
+      maxCompressedDocumentBytes,
+      signal,
+      async (client, abortSignal) => {
+        const answer = await client.send(new GetImageSetMetadataCommand(id), { abortSignal });
+        return answer.imageSetMetadataBlob;
+      },
+    );
+    try {
+      // The SDK hands on what came: gzip, although Content-Encoding says so (field-facts §1.3).
+      const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b;
+      const text = isGzip ? await promisify(gunzip)(bytes, { maxOutputLength: maxDocumentBytes }) : Buffer.from(bytes);
+      return JSON.parse(text.toString('utf8'));
+    } catch (cause) {
+      throw new EndpointError(
+        'upstream_failed',
+        `HealthImaging GetImageSetMetadata of ${what} gave no readable document.`,
+        { cause },
+      );
+    }
+  }
+
+  async #readFrame(id: ImageSetId, frame: FrameDescription, signal: AbortSignal): Promise<Uint8Array> {
+    const { GetImageFrameCommand } = await import('@aws-sdk/client-medical-imaging');
+    const what = `frame ${frame.id} of image set ${id.imageSetId}`;
+    const limit = frame.decodedBytes === undefined ? 512 * 1024 ** 2 : 2 * frame.decodedBytes + 1024 ** 2;
+    return this.#call('GetImageFrame', what, limit, signal, async (client, abortSignal) => {
+      const command = new GetImageFrameCommand({ ...id, imageFrameInformation: { imageFrameId: frame.id } });
+      return (await client.send(command, { abortSignal })).imageFrameBlob;
+    });
+  }
+
+  async #call(
+    action: string,
+    what: string,
+    limitBytes: number,
+    signal: AbortSignal,
+    send: (client: MedicalImagingClient, abortSignal: AbortSignal) => Promise<unknown>,
+  ): Promise<Uint8Array> {
+    this.#client ??= createHealthImagingClient(this.#options);
+    const client = await this.#client;
+    try {
+      return await withRetry(
+        async (attempt) => {
+          const body = await send(client, attempt.signal);
+          attempt.alive();
+          return readStream(body as Readable, limitBytes, attempt);
+        },
+        { policy: this.#retry, signal, isTransient: isTransientAwsError },
+      );
+    } catch (error) {
+      if (error instanceof EndpointError) throw error;
+      if (isAwsNotFound(error))
+        throw new EndpointError('input_not_found', `HealthImaging has no ${what}.`, { cause: error });
+      throw upstreamError('HealthImaging', action, what, error);
+    }
+  }
+}
