@@ -57,10 +57,20 @@ export interface HandlerContext {
   setResponseHeader(index: number, name: string, value: string): void;
 }
 
+/** What `initialize` is given: there is no request yet. */
+export type InitializeContext = Pick<HandlerContext, 'systemProperties' | 'manifest'>;
+
+/** What an initialized handler tells of its model. */
+export interface ModelFacts {
+  readonly version: string;
+  /** The model's own limit (`map.json`), where it has one. */
+  readonly timeoutSeconds?: number;
+}
+
 /** A model's code between the requests and the network. Each method may be async. */
 export interface Handler {
   /** Called once; a throw fails the load with its cause, and nothing stays registered. */
-  initialize(context: HandlerContext): Promise<void> | void;
+  initialize(context: InitializeContext): Promise<ModelFacts> | ModelFacts;
   handle(
     requests: readonly HandlerRequest[],
     context: HandlerContext,

@@ -4,7 +4,8 @@
  */
 import { ThreadPool } from '../compute/pool.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
-import { createHandlerCatalog, type HandlerCatalog } from '../handlers/catalog.ts';
+import { HandlerCatalog } from '../handlers/catalog.ts';
+import { createConnectors } from '../handlers/connectors.ts';
 import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
@@ -31,7 +32,7 @@ let running: Running | undefined;
 function configure(settings: PipelineSettings): void {
   const pool = new ThreadPool(settings.threads);
   running = {
-    catalog: createHandlerCatalog(settings, pool),
+    catalog: new HandlerCatalog({ pool, maxAnswerBytes: settings.maxAnswerBytes, ...createConnectors(settings) }),
     networks: new SessionNetworks(slots),
     settings,
     logger: createLogger('pipeline', settings.logLevel),

@@ -1,9 +1,10 @@
 import { abortError, EndpointError } from '../errors.ts';
+import type { ModelFacts } from '../handlers/contract.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker } from '../sessions/slots.ts';
 import { JobQueue } from './job-queue.ts';
 import { PipelineProcess } from './pipeline-process.ts';
-import type { JobItem, PipelineJob, PipelineModel, PipelineSettings, PreparedModel } from './protocol.ts';
+import type { JobItem, PipelineJob, PipelineModel, PipelineSettings } from './protocol.ts';
 
 export interface PipelineHostOptions {
   /** Most processes, each with one job at a time. */
@@ -77,7 +78,7 @@ export class PipelineHost {
    *
    * @throws EndpointError `unsupported_bundle`, `invalid_archive`, `worker_crashed`
    */
-  async prepare(model: PipelineModel, signal: AbortSignal): Promise<PreparedModel> {
+  async prepare(model: PipelineModel, signal: AbortSignal): Promise<ModelFacts> {
     const process = this.#anyProcess();
     await process.ready;
     const prepared = process.prepare(model);

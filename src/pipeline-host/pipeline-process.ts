@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { setPriority } from 'node:os';
 import { compiledUrl } from '../compiled-url.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
+import type { ModelFacts } from '../handlers/contract.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker, SlotGrant } from '../sessions/slots.ts';
 import type {
@@ -10,7 +11,6 @@ import type {
   PipelineJob,
   PipelineModel,
   PipelineSettings,
-  PreparedModel,
   ToPipeline,
 } from './protocol.ts';
 
@@ -37,7 +37,7 @@ const backgroundPriority = 5;
 export class PipelineProcess {
   readonly #child: ChildProcess;
   readonly #options: PipelineProcessOptions;
-  readonly #prepares = new Map<number, Pending<PreparedModel>>();
+  readonly #prepares = new Map<number, Pending<ModelFacts>>();
   readonly #asked = new Map<number, AbortController>();
   readonly #grants = new Map<number, SlotGrant>();
   readonly ready: Promise<void>;
@@ -78,7 +78,7 @@ export class PipelineProcess {
   }
 
   /** Runs a model's `initialize`; also possible while a job runs. */
-  prepare(model: PipelineModel): Promise<PreparedModel> {
+  prepare(model: PipelineModel): Promise<ModelFacts> {
     const id = this.#nextPrepareId++;
     return new Promise((resolve, reject) => {
       this.#prepares.set(id, { resolve, reject });
@@ -165,7 +165,7 @@ export class PipelineProcess {
     }
   }
 
-  #settlePrepare(id: number, settle: (pending: Pending<PreparedModel>) => void): void {
+  #settlePrepare(id: number, settle: (pending: Pending<ModelFacts>) => void): void {
     const pending = this.#prepares.get(id);
     this.#prepares.delete(id);
     if (pending) settle(pending);

@@ -3,7 +3,7 @@
  * travel here: they lie in files of the job's scratch folder.
  */
 import type { ErrorBody } from '../errors.ts';
-import type { HandlerRequest, HandlerResult } from '../handlers/contract.ts';
+import type { HandlerRequest, HandlerResult, ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { SlotGrant, SlotOutcome } from '../sessions/slots.ts';
 
@@ -13,13 +13,6 @@ export interface PipelineModel {
   readonly name: string;
   readonly dir: string;
   readonly digest: string;
-}
-
-/** What `initialize` told of a model. */
-export interface PreparedModel {
-  readonly version: string;
-  /** The model's own limit (`map.json`), where it has one. */
-  readonly timeoutSeconds?: number;
 }
 
 /** Settings of a pipeline process, sent once after it started. */
@@ -66,7 +59,7 @@ export type ToPipeline =
 
 export type FromPipeline =
   | { readonly type: 'ready' }
-  | { readonly type: 'prepared'; readonly id: number; readonly model: PreparedModel }
+  | { readonly type: 'prepared'; readonly id: number; readonly model: ModelFacts }
   | { readonly type: 'unprepared'; readonly id: number; readonly error: ErrorBody }
   | { readonly type: 'result'; readonly jobId: number; readonly items: readonly JobItem[] }
   | { readonly type: 'failed'; readonly jobId: number; readonly error: ErrorBody }

@@ -1,0 +1,118 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { inferenceIdSchema, type InvocationRequest, parseInvocationRequest } from '../api/invocation.ts';
+import type { MapJson } from '../api/map-json.ts';
+import { readMapJson } from '../archive/map-json-file.ts';
+import type { InputReference } from '../connectors/image-source.ts';
+import { EndpointError } from '../errors.ts';
+import type { ImagingBundle } from '../pipeline/imaging-bundle.ts';
+import { runImagingJob } from '../pipeline/imaging-application.ts';
+import { deliverAnswer, deliveryOf } from './answer-delivery.ts';
+import type { HandlerCatalogOptions } from './catalog.ts';
+import type { Handler, HandlerContext, HandlerRequest, HandlerResult, InitializeContext, ModelFacts } from './contract.ts';
+
+interface Loaded {
+  readonly bundle: ImagingBundle;
+  readonly mapJson: MapJson;
+}
+
+/** A request without its body: where the images are and where the results go. */
+type ImagingRequest = Omit<InvocationRequest, 'inputs' | 'model'> & { readonly inputs: readonly InputReference[] };
+
+const jsonType = 'application/json';
+const inferenceIdHeader = 'x-amzn-sagemaker-inference-id';
+
+/**
+ * The built-in handler: the bundle's own transforms and inferer on the request's images, results as `map.json` asks.
+ * `preprocess` reads the request, `inference` runs the imaging application, `postprocess` builds the answer.
+ */
+export class ModelHandler implements Handler {
+  readonly #options: HandlerCatalogOptions;
+  #loaded: Loaded | undefined;
+
+  constructor(options: HandlerCatalogOptions) {
+    this.#options = options;
+  }
+
+  /** Compiles the bundle: whatever it uses that we do not run is refused here, not at the first request. */
+  async initialize(context: InitializeContext): Promise<ModelFacts> {
+    const dir = context.systemProperties.model_dir;
+    const [bundle, mapJson] = await Promise.all([loadImagingBundle(dir), readMapJson(dir)]);
+    this.#loaded = { bundle, mapJson };
+    const { timeoutSeconds } = mapJson.inference;
+    return {
+      version: mapJson.version ?? bundle.metadata.version ?? '0',
+      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+    };
+  }
+
+  async handle(requests: readonly HandlerRequest[], context: HandlerContext): Promise<(HandlerResult | Error)[]> {
+    const results: (HandlerResult | Error)[] = [];
+    for (const request of requests) {
+      try {
+        results.push(await this.#handleOne(request, context));
+      } catch (thrown) {
+        if (!(thrown instanceof Error)) throw thrown;
+        results.push(thrown);
+      }
+    }
+    return results;
+  }
+
+  async #handleOne(request: HandlerRequest, context: HandlerContext): Promise<HandlerResult> {
+    if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
+    const { bundle, mapJson } = this.#loaded;
+    const delivery = deliveryOf(request.headers['accept']);
+    const imaging = await parseRequest(request, context.scratchDir);
+    const { answer, files } = await runImagingJob({
+      inputs: imaging.inputs,
+      outputUri: imaging.output?.uri,
+      inferenceId: imaging.inferenceId ?? inferenceIdOf(request),
+      bundle,
+      mapJson,
+      model: { name: context.systemProperties.model_name, sha256: context.manifest.sha256 },
+      network: context.network,
+      pool: this.#options.pool,
+      sources: this.#options.sources,
+      sinks: this.#options.sinks,
+      signal: context.signal,
+      scratchDir: context.scratchDir,
+      elapsedMs: context.waitedMs,
+      progress: (fraction, phase) => context.progress(fraction, phase),
+      writing: (prefixUri) => context.writing(prefixUri),
+    });
+    const { maxAnswerBytes: maxBytes } = this.#options;
+    return await deliverAnswer(answer, files, { delivery, maxBytes, scratchDir: context.scratchDir });
+  }
+}
+
+/** A JSON body names its inputs; any other body is the input. */
+async function parseRequest(request: HandlerRequest, scratchDir: string): Promise<ImagingRequest> {
+  const contentType = request.headers['content-type'] ?? jsonType;
+  if ((contentType.split(';')[0] as string).trim().toLowerCase() === jsonType) {
+    return parseInvocationRequest(parseJson(await bodyBytes(request)));
+  }
+  if (request.bodyPath !== undefined) return { inputs: [{ body: { path: request.bodyPath, contentType } }] };
+  await mkdir(scratchDir, { recursive: true, mode: 0o700 });
+  const path = join(scratchDir, 'input');
+  await writeFile(path, request.body ?? new Uint8Array(), { mode: 0o600 });
+  return { inputs: [{ body: { path, contentType } }] };
+}
+
+async function bodyBytes(request: HandlerRequest): Promise<Uint8Array> {
+  return request.body ?? (request.bodyPath === undefined ? new Uint8Array() : await readFile(request.bodyPath));
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new EndpointError('invalid_request', 'The body is not valid JSON in UTF-8.', { cause });
+  }
+}
+
+/** SageMaker's own inference id, where it fits our ids. */
+function inferenceIdOf(request: HandlerRequest): string | undefined {
+  const parsed = inferenceIdSchema.safeParse(request.headers[inferenceIdHeader]);
+  return parsed.success ? parsed.data : undefined;
+}
