@@ -54,7 +54,7 @@ export function createApp(options: AppOptions): Express {
     }
     next();
   });
-  app.use(['/invocations', '/models', '/endpoints'], requireToken(options.authToken, 'This endpoint'));
+  app.use(['/invocations', '/endpoints'], requireToken(options.authToken, 'This endpoint'));
   app.use(containerRouter(options));
   app.use('/models', modelsRouter(options));
   if (options.local) app.use(invokeEndpointRouter(invoker));

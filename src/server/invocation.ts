@@ -37,7 +37,7 @@ const forwardedHeaders = [
 ];
 
 export interface InvokerOptions {
-  readonly host: PipelineHost;
+  readonly host: Pick<PipelineHost, 'run'>;
   readonly models: ModelDirectory;
   readonly metrics: EndpointMetrics;
   readonly maxBodyBytes: number;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
@@ -78,13 +79,6 @@ async function* decodedBody(request: IncomingMessage, signal: AbortSignal): Asyn
   } finally {
     signal.removeEventListener('abort', stop);
   }
-}
-
-function once(stream: NodeJS.WritableStream, event: 'drain'): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.once(event, resolve);
-    stream.once('error', reject);
-  });
 }
 
 function tooLarge(maxBytes: number): EndpointError {

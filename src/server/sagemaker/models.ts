@@ -13,13 +13,15 @@ const loadSchema = z.object({ model_name: z.string().min(1).max(1024), url: z.st
 export interface ModelsRouterOptions {
   readonly registry: ManagedRegistry;
   readonly invoker: Invoker;
+  readonly authToken: string | undefined;
+  /** Guards loading, listing and unloading; without it, `authToken` does. */
   readonly managementToken: string | undefined;
 }
 
 /** SageMaker's multi-model container API (field-facts §2.2): load, list, describe, unload, invoke. */
-export function modelsRouter({ registry, invoker, managementToken }: ModelsRouterOptions): Router {
+export function modelsRouter({ registry, invoker, authToken, managementToken }: ModelsRouterOptions): Router {
   const router = Router({ caseSensitive: true });
-  const managed = requireToken(managementToken, 'Model management');
+  const managed = requireToken(managementToken ?? authToken, 'Model management');
 
   router.post('/', managed, json({ limit: '64kb', type: () => true }), async (request, response) => {
     const parsed = loadSchema.safeParse(request.body);
@@ -45,7 +47,7 @@ export function modelsRouter({ registry, invoker, managementToken }: ModelsRoute
     response.json({});
   });
 
-  router.post('/:name/invoke', async (request, response) => {
+  router.post('/:name/invoke', requireToken(authToken, 'This endpoint'), async (request, response) => {
     const name = request.params.name as string;
     await sendAnswer(response, await invoker.invoke(request, async () => registry.acquire(name)));
   });
