@@ -1,7 +1,7 @@
 import type { ComputePool } from '../compute/pool.ts';
+import type { Affine } from '../imaging/affine.ts';
 import type { Network } from '../imaging/network.ts';
 import type { Volume, VoxelArray } from '../imaging/volume.ts';
-import type { Affine } from '../imaging/affine.ts';
 
 /** What the pipeline knows of a bundle's `metadata.json`. */
 export interface BundleMetadata {

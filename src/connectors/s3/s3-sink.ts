@@ -1,0 +1,112 @@
+import { EndpointError } from '../../errors.ts';
+import type { AllowedUris } from '../allowed-uris.ts';
+import type { OutputSink, OutputTransaction } from '../output-sink.ts';
+import type { S3Object, S3Objects } from './s3-objects.ts';
+
+const maxResultFiles = 1000;
+const maxResultBytes = 64 * 1024 ** 2;
+/** What a failed request may still take to clean up after itself, past its own deadline. */
+const cleanUpTimeoutMs = 10_000;
+
+/** Writes results under a prefix of a bucket; `result.json` is put last and taken away first. */
+export class S3Sink implements OutputSink {
+  readonly #objects: S3Objects;
+  readonly #allowed: AllowedUris;
+
+  constructor(objects: S3Objects, allowed: AllowedUris) {
+    this.#objects = objects;
+    this.#allowed = allowed;
+  }
+
+  accepts(uri: string): boolean {
+    return /^s3:/i.test(uri);
+  }
+
+  async readResult(prefixUri: string, signal: AbortSignal): Promise<unknown> {
+    const prefix = await this.#prefix(prefixUri);
+    const bytes = await this.#objects.read(objectUnder(prefix, 'result.json'), maxResultBytes, signal);
+    if (bytes === undefined) return undefined;
+    try {
+      return JSON.parse(Buffer.from(bytes).toString('utf8'));
+    } catch (cause) {
+      throw new EndpointError('upstream_failed', 'The result.json under the output prefix is damaged.', { cause });
+    }
+  }
+
+  async begin(prefixUri: string, signal: AbortSignal): Promise<OutputTransaction> {
+    const prefix = await this.#prefix(prefixUri);
+    // The mark of an earlier result goes before its files are overwritten: a prefix never holds a mixture that counts.
+    await this.#objects.remove(objectUnder(prefix, 'result.json'), signal);
+    return new PrefixTransaction(this.#objects, prefix, signal);
+  }
+
+  async discard(prefixUri: string): Promise<void> {
+    const signal = AbortSignal.timeout(cleanUpTimeoutMs);
+    const prefix = await this.#prefix(prefixUri);
+    if (await this.#objects.head(objectUnder(prefix, 'result.json'), signal)) return;
+    const { bucket } = prefix;
+    for (const { key } of await this.#objects.list(bucket, objectUnder(prefix, '').key, maxResultFiles, signal)) {
+      await this.#objects.remove({ bucket, key }, signal);
+    }
+  }
+
+  async #prefix(uri: string): Promise<S3Object> {
+    const checked = await this.#allowed.check(uri);
+    if (checked.scheme !== 's3') throw new EndpointError('internal', 'This sink writes to S3 only.');
+    return checked;
+  }
+}
+
+class PrefixTransaction implements OutputTransaction {
+  readonly #objects: S3Objects;
+  readonly #prefix: S3Object;
+  readonly #signal: AbortSignal;
+  readonly #written: { readonly object: S3Object; readonly sizeBytes: number }[] = [];
+  #committed = false;
+
+  constructor(objects: S3Objects, prefix: S3Object, signal: AbortSignal) {
+    this.#objects = objects;
+    this.#prefix = prefix;
+    this.#signal = signal;
+  }
+
+  async write(name: string, bytes: Uint8Array, contentType: string): Promise<string> {
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name))
+      throw new EndpointError('internal', 'An output has no plain file name.');
+    const object = objectUnder(this.#prefix, name);
+    // Noted before the call: an upload that failed on our side may have arrived all the same.
+    this.#written.push({ object, sizeBytes: bytes.length });
+    await this.#objects.write(object, bytes, contentType, this.#signal);
+    return `s3://${object.bucket}/${object.key}`;
+  }
+
+  async commit(result: unknown): Promise<void> {
+    // Another request's clean-up may have met our files: the mark is put only over what is all there.
+    for (const { object, sizeBytes } of this.#written) {
+      const head = await this.#objects.head(object, this.#signal);
+      if (head?.sizeBytes !== sizeBytes) {
+        throw new EndpointError(
+          'upstream_failed',
+          'An output changed in S3 before the result was complete. Try again.',
+        );
+      }
+    }
+    const bytes = Buffer.from(`${JSON.stringify(result, undefined, 2)}\n`);
+    await this.write('result.json', bytes, 'application/json');
+    this.#committed = true;
+  }
+
+  async abort(): Promise<void> {
+    if (this.#committed) return;
+    const signal = AbortSignal.timeout(cleanUpTimeoutMs);
+    // The commit mark first, should its upload have arrived after all.
+    for (const { object } of this.#written.reverse()) {
+      await this.#objects.remove(object, signal).catch(() => {});
+    }
+  }
+}
+
+function objectUnder(prefix: S3Object, name: string): S3Object {
+  const folder = prefix.key === '' || prefix.key.endsWith('/') ? prefix.key : `${prefix.key}/`;
+  return { bucket: prefix.bucket, key: `${folder}${name}` };
+}
