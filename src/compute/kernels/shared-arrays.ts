@@ -1,0 +1,25 @@
+import { type MemoryOrder, type StridedImage, stridedOver } from '../../imaging/strided-image.ts';
+import { type Shape3, voxelCount } from '../../imaging/volume.ts';
+
+/** Typed arrays that kernels write. */
+export type KernelArray = Float32Array | Uint8Array | Uint16Array;
+
+/** Element types of results: `float32`, or whole numbers that fit. */
+export type KernelType = 'float32' | 'uint8' | 'uint16';
+
+const makers = {
+  float32: (length: number) => new Float32Array(new SharedArrayBuffer(length * 4)),
+  uint8: (length: number) => new Uint8Array(new SharedArrayBuffer(length)),
+  uint16: (length: number) => new Uint16Array(new SharedArrayBuffer(length * 2)),
+};
+
+/** A zeroed image in shared memory. */
+export function sharedImage<T extends KernelType>(
+  type: T,
+  channels: number,
+  shape: Shape3,
+  order: MemoryOrder,
+): StridedImage<ReturnType<(typeof makers)[T]>> {
+  const data = makers[type](channels * voxelCount(shape)) as ReturnType<(typeof makers)[T]>;
+  return stridedOver(data, channels, shape, order);
+}
