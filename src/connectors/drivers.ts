@@ -1,0 +1,57 @@
+import { AllowedUris } from './allowed-uris.ts';
+import { BodySource } from './body/body-source.ts';
+import { FilesystemSink } from './filesystem/filesystem-sink.ts';
+import { FilesystemSource } from './filesystem/filesystem-source.ts';
+import { HealthImagingSource } from './healthimaging/healthimaging-source.ts';
+import type { ImageSource } from './image-source.ts';
+import type { OutputSink } from './output-sink.ts';
+import { S3Objects } from './s3/s3-objects.ts';
+import { S3Sink } from './s3/s3-sink.ts';
+import { S3Source } from './s3/s3-source.ts';
+
+/** What the drivers must know; a part of the endpoint's settings. */
+export interface ConnectorSettings {
+  readonly allowedUris: readonly string[];
+  readonly allowedDatastores?: readonly string[] | undefined;
+  readonly region?: string | undefined;
+  readonly healthImagingEndpoint?: string | undefined;
+  readonly s3Endpoint?: string | undefined;
+}
+
+export interface Connectors {
+  readonly sources: readonly ImageSource[];
+  readonly sinks: readonly OutputSink[];
+}
+
+/** Sockets kept open to each service: as many frames or objects are fetched at once. */
+const maxSockets = 32;
+
+/** Wires every driver of the image source and output sink ports. No SDK is loaded before its first use. */
+export function createConnectors(settings: ConnectorSettings): Connectors {
+  const allowed = new AllowedUris(settings.allowedUris);
+  const { region } = settings;
+  const endpoint = settings.healthImagingEndpoint;
+  const objects = new S3Objects({ region, endpoint: settings.s3Endpoint, maxSockets });
+  return {
+    sources: [
+      new HealthImagingSource({
+        region,
+        endpoint,
+        // A store on this machine checks no signature: none of the user's credentials are needed, or sent.
+        credentials: isLoopback(endpoint) ? { accessKeyId: 'local', secretAccessKey: 'local' } : undefined,
+        allowedDatastores: settings.allowedDatastores,
+        maxSockets,
+      }),
+      new FilesystemSource(allowed),
+      new S3Source(objects, allowed),
+      new BodySource(),
+    ],
+    sinks: [new FilesystemSink(allowed), new S3Sink(objects, allowed)],
+  };
+}
+
+function isLoopback(endpoint: string | undefined): boolean {
+  if (endpoint === undefined) return false;
+  const host = URL.parse(endpoint)?.hostname ?? '';
+  return host === 'localhost' || host === '[::1]' || /^127(\.\d+){3}$/.test(host);
+}
