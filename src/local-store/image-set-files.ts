@@ -1,0 +1,84 @@
+import { createReadStream } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { LRUCache } from 'lru-cache';
+import type { Catalog } from './catalog.ts';
+import { readJson } from './durable-files.ts';
+import { blobPath, versionFiles } from './layout.ts';
+import type { BlobIndex } from './records.ts';
+import { notFound } from './service-error.ts';
+
+/** Frames up to this size are read in one go, larger ones are streamed. */
+const wholeReadBytes = 4 * 1024 * 1024;
+/** Indexes kept in memory: about 60 bytes a frame. */
+const indexCacheFrames = 200_000;
+
+/** Reads documents and frames of image sets from disk. */
+export class ImageSetFiles {
+  readonly #catalog: Catalog;
+  readonly #indexes = new LRUCache<string, BlobIndex>({
+    maxSize: indexCacheFrames,
+    sizeCalculation: (index) => Object.keys(index.frames).length + 1,
+  });
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+  }
+
+  /** The metadata document of a version, gzip-compressed. */
+  async metadata(datastoreId: string, imageSetId: string, version: number): Promise<Buffer> {
+    const folder = this.#catalog.layout.version(datastoreId, imageSetId, version);
+    return gone(readFile(join(folder, versionFiles.metadata)), imageSetId);
+  }
+
+  /**
+   * One frame of the latest version, as it is stored.
+   *
+   * @throws ServiceError `ResourceNotFoundException`
+   */
+  async frame(
+    datastoreId: string,
+    imageSetId: string,
+    frameId: string,
+  ): Promise<{ readonly lengthBytes: number; readonly content: Buffer | Readable }> {
+    const { version } = this.#catalog.imageSet(datastoreId, imageSetId);
+    const index = await this.#index(datastoreId, imageSetId, version);
+    const place = Object.hasOwn(index.frames, frameId) ? index.frames[frameId] : undefined;
+    if (!place) throw notFound(`Image frame ${frameId} does not exist in image set ${imageSetId}.`);
+    const [blob, offset, lengthBytes] = place;
+    const path = blobPath(this.#catalog.layout.versions(datastoreId, imageSetId), blob, '.frames');
+    const file = await gone(open(path, 'r'), imageSetId);
+    if (lengthBytes > wholeReadBytes) {
+      return { lengthBytes, content: createReadStream('', { fd: file, start: offset, end: offset + lengthBytes - 1 }) };
+    }
+    try {
+      const bytes = Buffer.allocUnsafe(lengthBytes);
+      const { bytesRead } = await file.read(bytes, 0, lengthBytes, offset);
+      if (bytesRead !== lengthBytes) throw new Error('A stored frame is shorter than its index says.');
+      return { lengthBytes, content: bytes };
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #index(datastoreId: string, imageSetId: string, version: number): Promise<BlobIndex> {
+    const key = `${imageSetId} ${version}`;
+    const cached = this.#indexes.get(key);
+    if (cached) return cached;
+    const folder = this.#catalog.layout.version(datastoreId, imageSetId, version);
+    const index = await gone(readJson<BlobIndex>(join(folder, versionFiles.blobIndex)), imageSetId);
+    this.#indexes.set(key, index);
+    return index;
+  }
+}
+
+/** An image set can be deleted between two steps of a read. */
+async function gone<T>(reading: Promise<T>, imageSetId: string): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw notFound(`Image set ${imageSetId} does not exist.`);
+    throw error;
+  }
+}

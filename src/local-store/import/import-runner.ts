@@ -1,0 +1,226 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ComputePool } from '../../compute/pool.ts';
+import { type Logger, loggableError } from '../../logger.ts';
+import type { AllowedLocations } from '../allowed-locations.ts';
+import type { Catalog } from '../catalog.ts';
+import { newId } from '../identifiers.ts';
+import { type ImageSetVersion, type ImportJobRecord, nowSeconds } from '../records.ts';
+import { ServiceError } from '../service-error.ts';
+import type { WriteLocks } from '../write-locks.ts';
+import { assembleVersionTask } from './assemble-task.ts';
+import { type ImageSetPlan, type NumberedInstance, planImageSets } from './group-instances.ts';
+import { importFileTask } from './import-file-task.ts';
+import { type ImportQuotas, type InputFile, JobFailure, listInput } from './input-files.ts';
+import { type FileResult, type ImageSetSummary, writeJobOutput } from './job-output.ts';
+import type { ImportObjectStore } from './object-port.ts';
+import type { FileOutcome } from './outcome.ts';
+
+export interface ImportContext {
+  readonly catalog: Catalog;
+  readonly locks: WriteLocks;
+  readonly pool: ComputePool;
+  readonly allowed: AllowedLocations;
+  readonly objects: ImportObjectStore | undefined;
+  readonly quotas: ImportQuotas;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** A process that ends each time it works on a job gives the job up after this many times. */
+const maxAttempts = 3;
+const diskFull = 'The disk of the server is full. Free some space and start the job again.';
+
+/**
+ * Runs one import job to its end: COMPLETED, also when single files failed (its output lists them), or FAILED with a
+ * message. Image sets become visible whole, after all files were read. A job that a killed process left is run again;
+ * image sets that it had committed are found and not made twice.
+ */
+export async function runImportJob(submitted: ImportJobRecord, context: ImportContext): Promise<void> {
+  const { catalog, logger, signal } = context;
+  let job: ImportJobRecord = { ...submitted, jobStatus: 'IN_PROGRESS', attempts: submitted.attempts + 1 };
+  const staging = join(catalog.layout.tmp, `import-${randomUUID()}`);
+  try {
+    if (job.attempts > maxAttempts) throw new JobFailure('The server ended each time it worked on this job.');
+    await catalog.saveJob(job);
+    await mkdir(staging, { recursive: true });
+    await importAll(job, staging, context);
+    job = { ...job, jobStatus: 'COMPLETED', endedAt: nowSeconds() };
+  } catch (error) {
+    // Closing the store is no failure of the job: the next start takes it up.
+    if (signal.aborted) return;
+    logger.warn({ datastoreId: job.datastoreId, jobId: job.jobId, error: loggableError(error) }, 'import job failed');
+    job = { ...job, jobStatus: 'FAILED', endedAt: nowSeconds(), message: failureMessage(error) };
+  } finally {
+    await rm(staging, { recursive: true, force: true }).catch(() => undefined);
+  }
+  await catalog.saveJob(job);
+  logger.info({ datastoreId: job.datastoreId, jobId: job.jobId, jobStatus: job.jobStatus }, 'import job ended');
+}
+
+function failureMessage(error: unknown): string {
+  if (error instanceof JobFailure || error instanceof ServiceError) return error.message;
+  if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') return diskFull;
+  return 'An internal error stopped the job. The log of the server has its trace.';
+}
+
+async function importAll(job: ImportJobRecord, staging: string, context: ImportContext): Promise<void> {
+  const input = await context.allowed.resolve(job.inputS3Uri, 'inputS3Uri');
+  const output = await context.allowed.resolve(job.outputS3Uri, 'outputS3Uri');
+  const files = await listInput(input, context.quotas, context.objects, context.signal);
+  const bucket = input.kind === 'objects' ? input.bucket : '';
+  const results: FileResult[] = new Array(files.length);
+  const staged: NumberedInstance[] = [];
+  await inParallel(files, context.pool.threads * 2, async (file, number) => {
+    const outcome = await importFile(file, { number, bucket, staging, job }, context);
+    if (outcome.kind === 'staged') staged.push({ number, instance: outcome.instance });
+    else results[number] = { ...outcome, inputFile: file.name };
+  });
+  staged.sort((a, b) => a.number - b.number);
+
+  const release = await context.locks.acquire(job.datastoreId);
+  let imageSets: ImageSetSummary[];
+  try {
+    imageSets = await commitAll(job, staged, files, results, staging, context);
+  } finally {
+    release();
+  }
+  await writeJobOutput(output, job, results, imageSets, context.objects, context.signal);
+}
+
+type FailedFile = Omit<Extract<FileResult, { kind: 'failed' }>, 'inputFile'>;
+
+async function importFile(
+  file: InputFile,
+  where: { number: number; bucket: string; staging: string; job: ImportJobRecord },
+  context: ImportContext,
+): Promise<FailedFile | Extract<FileOutcome, { kind: 'staged' }>> {
+  const failed = (fault: 'customer' | 'server', exceptionType: string, message: string): FailedFile => ({
+    kind: 'failed',
+    fault,
+    exceptionType,
+    message,
+  });
+  if (file.refused !== undefined) return failed('customer', 'AccessDeniedException', file.refused);
+  if (file.sizeBytes > context.quotas.bytesPerFile) {
+    return failed('customer', 'ValidationException', `The file is larger than ${context.quotas.bytesPerFile} bytes.`);
+  }
+  const target = join(where.staging, String(where.number));
+  try {
+    if (file.path === undefined) {
+      await context.objects?.download(where.bucket, file.name, `${target}.dcm`, context.signal);
+    }
+    const outcome = await context.pool.run(
+      importFileTask,
+      {
+        sourcePath: file.path,
+        target,
+        bytesPerFile: context.quotas.bytesPerFile,
+      },
+      context.signal,
+    );
+    if (outcome.kind === 'disk-full') throw new JobFailure(diskFull);
+    return outcome.kind === 'failed' ? failed('customer', outcome.exceptionType, outcome.message) : outcome;
+  } catch (error) {
+    if (error instanceof JobFailure || context.signal.aborted) throw error;
+    if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') throw error;
+    context.logger.warn({ jobId: where.job.jobId, error: loggableError(error) }, 'a file could not be imported');
+    return failed('server', 'InternalServerException', 'The server could not process the file.');
+  }
+}
+
+/** Commits the job's image sets one by one, under the data store's write lock. */
+async function commitAll(
+  job: ImportJobRecord,
+  staged: readonly NumberedInstance[],
+  files: readonly InputFile[],
+  results: FileResult[],
+  staging: string,
+  context: ImportContext,
+): Promise<ImageSetSummary[]> {
+  const summaries: ImageSetSummary[] = [];
+  const present = context.catalog.datastore(job.datastoreId).imageSets.values();
+  for (const plan of planImageSets(staged, present)) {
+    context.signal.throwIfAborted();
+    const done = plan.existing?.importJobId === job.jobId;
+    const version = done ? (plan.existing as ImageSetVersion) : await commitPlan(job, plan, staging, context);
+    summaries.push({
+      imageSetId: version.imageSetId,
+      imageSetVersion: version.version,
+      isPrimary: version.isPrimary,
+      numberOfMatchedSOPInstances: version.importedInstances ?? 0,
+    });
+    for (const { number } of plan.instances) {
+      results[number] = {
+        kind: 'imported',
+        inputFile: (files[number] as InputFile).name,
+        imageSetId: version.imageSetId,
+        isPrimary: version.isPrimary,
+        imageSetVersion: version.version,
+      };
+    }
+  }
+  return summaries;
+}
+
+async function commitPlan(
+  job: ImportJobRecord,
+  plan: ImageSetPlan,
+  staging: string,
+  context: ImportContext,
+): Promise<ImageSetVersion> {
+  const { catalog } = context;
+  const { datastoreId } = job;
+  const imageSetId = plan.existing?.imageSetId ?? newId();
+  const versionNumber = (plan.existing?.version ?? 0) + 1;
+  const versionFolder = join(staging, `version-${imageSetId}`);
+  const assembled = await context.pool.run(
+    assembleVersionTask,
+    {
+      datastoreId,
+      imageSetId,
+      version: versionNumber,
+      previousFolder: plan.existing && catalog.layout.version(datastoreId, imageSetId, plan.existing.version),
+      stagingFolder: staging,
+      instances: plan.instances,
+      versionFolder,
+    },
+    context.signal,
+  );
+  if (assembled.kind === 'disk-full') throw new JobFailure(diskFull);
+  const now = nowSeconds();
+  const version: ImageSetVersion = {
+    imageSetId,
+    datastoreId,
+    version: versionNumber,
+    workflowStatus: plan.existing ? 'UPDATED' : 'CREATED',
+    createdAt: plan.existing?.createdAt ?? now,
+    updatedAt: now,
+    isPrimary: plan.isPrimary,
+    dicomTags: assembled.dicomTags,
+    identityDigest: plan.identityDigest,
+    importJobId: job.jobId,
+    importedInstances: new Set(plan.instances.map(({ instance }) => instance.sopInstanceUid)).size,
+  };
+  await catalog.commitVersion(versionFolder, version);
+  return version;
+}
+
+/** Runs `work` on every item, `width` at a time. The first failure ends it, when what runs has come to its end. */
+async function inParallel<T>(items: readonly T[], width: number, work: (item: T, index: number) => Promise<void>) {
+  let next = 0;
+  let failure: { error: unknown } | undefined;
+  const lane = async (): Promise<void> => {
+    while (next < items.length && !failure) {
+      const index = next++;
+      try {
+        await work(items[index] as T, index);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane));
+  if (failure) throw failure.error;
+}

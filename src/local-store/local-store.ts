@@ -1,0 +1,116 @@
+import { mkdir } from 'node:fs/promises';
+import express, { type Express, Router } from 'express';
+import type { ComputePool } from '../compute/pool.ts';
+import type { Logger } from '../logger.ts';
+import { AllowedLocations } from './allowed-locations.ts';
+import { Catalog } from './catalog.ts';
+import { addDatastoreRoutes } from './http/datastore-routes.ts';
+import { addImageSetRoutes } from './http/image-set-routes.ts';
+import { addImportRoutes } from './http/import-routes.ts';
+import { errorHandler, requestId } from './http/respond.ts';
+import { ImageSetFiles } from './image-set-files.ts';
+import { serviceQuotas } from './import/input-files.ts';
+import type { ImportObjectStore } from './import/object-port.ts';
+import { ServiceError } from './service-error.ts';
+import { StoreLock } from './store-lock.ts';
+import { type StoreQuotas, StoreService } from './store-service.ts';
+import { WriteLocks } from './write-locks.ts';
+
+export interface LocalStoreOptions {
+  /** Folder of the store, made when absent; one process owns it at a time. */
+  readonly dataDir: string;
+  /** Folders (`file:///…` or absolute paths) and `s3://` prefixes that import jobs may read and write. */
+  readonly allowedUris: readonly string[];
+  /** Stands in ARNs. Default `us-east-1`. */
+  readonly region?: string | undefined;
+  readonly logger: Logger;
+  /** Reads and encodes images; the caller closes it, after the store. */
+  readonly pool: ComputePool;
+  /** Serves `s3://` URIs of import jobs; without it they fail with a message. */
+  readonly objects?: ImportObjectStore | undefined;
+  /** Default: the service's own, with 100 data stores. */
+  readonly quotas?: Partial<StoreQuotas> | undefined;
+}
+
+/** The embedded HealthImaging: routes, and what keeps them. */
+export interface LocalStore {
+  /** Answers the service's paths (`/datastore…`, `/startDICOMImportJob…`, `/tags/…`), passes all others on. */
+  readonly router: Router;
+  /** Stops the jobs (the next start takes them up) and frees the data folder. */
+  close(): Promise<void>;
+}
+
+const defaultQuotas: StoreQuotas = { ...serviceQuotas, datastores: 100, openJobs: 100 };
+/** Requests are small; the largest operation takes 260 KB of attributes. */
+const maxBodyBytes = 1024 * 1024;
+const ownPaths = /^\/(datastore|startDICOMImportJob|getDICOMImportJob|listDICOMImportJobs|tags)(\/|$)/;
+
+/**
+ * Opens the store on its folder: jobs that an earlier process left are taken up, half-made work is removed.
+ *
+ * @throws EndpointError `conflict` when another process owns the folder
+ */
+export async function createLocalStore(options: LocalStoreOptions): Promise<LocalStore> {
+  const { dataDir, logger, pool, region = 'us-east-1' } = options;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const lock = await StoreLock.acquire(dataDir);
+  try {
+    const catalog = await Catalog.open(dataDir);
+    const stopping = new AbortController();
+    const quotas = { ...defaultQuotas, ...options.quotas };
+    const context = {
+      catalog,
+      locks: new WriteLocks(),
+      pool,
+      allowed: new AllowedLocations(options.allowedUris),
+      objects: options.objects,
+      quotas,
+      logger,
+      signal: stopping.signal,
+    };
+    const service = new StoreService(context, quotas);
+    service.resumeJobs();
+    let closing: Promise<void> | undefined;
+    return {
+      router: storeRouter(service, catalog, region, logger),
+      close() {
+        closing ??= (async () => {
+          stopping.abort();
+          await service.settle();
+          await lock.release();
+        })();
+        return closing;
+      },
+    };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** The store as an application of its own, for a process of its own. */
+export function createStoreApp(store: LocalStore): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.use(store.router);
+  return app;
+}
+
+function storeRouter(service: StoreService, catalog: Catalog, region: string, logger: Logger): Router {
+  const router = Router({ caseSensitive: true });
+  const operations = Router({ caseSensitive: true });
+  operations.use(requestId, express.json({ type: () => true, limit: maxBodyBytes }));
+  addDatastoreRoutes(operations, service, catalog, region);
+  addImportRoutes(operations, service, catalog);
+  addImageSetRoutes(operations, service, catalog, new ImageSetFiles(catalog), region);
+  operations.use(() => {
+    throw new ServiceError('UnknownOperationException', 'The path and method name no operation of this store.');
+  });
+  operations.use(errorHandler(logger));
+  router.use((request, response, next) => {
+    if (ownPaths.test(request.path)) operations(request, response, next);
+    else next();
+  });
+  return router;
+}
