@@ -1,0 +1,153 @@
+import { createRequire } from 'node:module';
+import { crc32 } from 'node:zlib';
+import { decodeHtj2k } from '../htj2k/decoder.ts';
+import { decodeWithWasm } from './codec-module.ts';
+import { isWholeJpeg, isWholeJpeg2000 } from './codestream-end.ts';
+import { type CodestreamHeader, hasAdobeSegment, jpeg2000Header, jpegHeader, unwrapJp2 } from './codestream-header.ts';
+import { frameBytes, type ImagePixelFormat } from './image-pixel.ts';
+import { decodeRle } from './rle.ts';
+import { fitSamples, interleavePlanes } from './samples.ts';
+import { isNativeSyntax, transferSyntax } from './transfer-syntax.ts';
+import { unprocessable } from './unprocessable.ts';
+
+/** One encoded frame and what its image says of it. */
+export interface FrameDecodeInput extends ImagePixelFormat {
+  /** A frame as `Part10File.frame` and `SourceInstance.readFrame` give it. */
+  readonly bytes: Uint8Array;
+  readonly transferSyntaxUid: string;
+  /** CRC-32 of the decoded little-endian frame, where the source tells it. */
+  readonly expectedCrc32?: number;
+}
+
+type Decode = (input: FrameDecodeInput) => Uint8Array | Promise<Uint8Array>;
+
+/** Refuses a codestream whose own size differs from the image's, before a byte of it is decoded. */
+function checked(header: CodestreamHeader | undefined, input: FrameDecodeInput, markers?: number[]): CodestreamHeader {
+  if (!header) throw unprocessable('The frame holds no codestream of its transfer syntax.');
+  if (markers && !markers.includes(header.frameMarker ?? -1)) {
+    throw unprocessable(`The codestream of the frame is of another process than ${input.transferSyntaxUid}.`);
+  }
+  const { rows, columns, samplesPerPixel, bitsAllocated } = input;
+  const sameSize = header.width === columns && header.height === rows && header.components === samplesPerPixel;
+  if (!sameSize || header.bitsPerSample > bitsAllocated) {
+    throw unprocessable(
+      `The codestream of the frame declares ${header.width}×${header.height}×${header.components} of ` +
+        `${header.bitsPerSample} bits, the image ${columns}×${rows}×${samplesPerPixel} of ${bitsAllocated}.`,
+    );
+  }
+  return header;
+}
+
+const cut = () => unprocessable('The codestream of the frame is cut short.');
+
+function decodeNative(input: FrameDecodeInput): Uint8Array {
+  const { bytes, samplesPerPixel, planarConfiguration, bitsAllocated, photometricInterpretation } = input;
+  if (photometricInterpretation.endsWith('_422')) {
+    throw unprocessable('Uncompressed pixels with subsampled colour (4:2:2) are not supported.');
+  }
+  if (samplesPerPixel > 1 && planarConfiguration === 1 && bytes.length === frameBytes(input)) {
+    return interleavePlanes(bytes, samplesPerPixel, bitsAllocated / 8);
+  }
+  return bytes;
+}
+
+async function decodeJpeg2000(input: FrameDecodeInput): Promise<Uint8Array> {
+  const codestream = unwrapJp2(input.bytes);
+  const header = checked(jpeg2000Header(codestream), input);
+  if (!isWholeJpeg2000(codestream)) throw cut();
+  if (header.bitsPerSample > 16) throw unprocessable('JPEG 2000 frames of more than 16 bits are not supported.');
+  const decoded = await decodeWithWasm('@cornerstonejs/codec-openjpeg/decodewasmjs', 'J2KDecoder', codestream);
+  return fitSamples(decoded, header.bitsPerSample, header.signed, input);
+}
+
+async function decodeHtj2kFrame(input: FrameDecodeInput): Promise<Uint8Array> {
+  checked(jpeg2000Header(input.bytes), input);
+  if (!isWholeJpeg2000(input.bytes)) throw cut();
+  const { columns, rows, samplesPerPixel, bitsAllocated } = input;
+  const expected = { width: columns, height: rows, samplesPerPixel, bitsAllocated };
+  const decoded = await decodeHtj2k(input.bytes, 0, expected);
+  return fitSamples(decoded.pixels, decoded.bitsPerSample, decoded.signed, input);
+}
+
+async function decodeJpegLs(input: FrameDecodeInput): Promise<Uint8Array> {
+  const header = checked(jpegHeader(input.bytes), input, [0xf7]);
+  if (!isWholeJpeg(input.bytes)) throw cut();
+  const decoded = await decodeWithWasm('@cornerstonejs/codec-charls/decodewasmjs', 'JpegLSDecoder', input.bytes);
+  return fitSamples(decoded, header.bitsPerSample, undefined, input);
+}
+
+/** An Adobe segment that says "no colour transform", put behind SOI. */
+const untransformed = Uint8Array.from([
+  0xff, 0xd8, 0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0, 100, 0, 0, 0, 0, 0,
+]);
+
+async function decodeJpegBaseline(input: FrameDecodeInput): Promise<Uint8Array> {
+  checked(jpegHeader(input.bytes), input, [0xc0, 0xc1]);
+  if (!isWholeJpeg(input.bytes)) throw cut();
+  // Without the segment the codec takes three components for YCbCr, also where the image says RGB.
+  const isBareRgb = input.photometricInterpretation === 'RGB' && !hasAdobeSegment(input.bytes);
+  const bytes = isBareRgb ? Buffer.concat([untransformed, input.bytes.subarray(2)]) : input.bytes;
+  const decoded = await decodeWithWasm('@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs', 'JPEGDecoder', bytes);
+  return fitSamples(decoded, 8, undefined, input);
+}
+
+interface JpegLosslessModule {
+  readonly Decoder: new () => {
+    decode(buffer: ArrayBufferLike, offset: number, length: number): Uint8Array | Uint16Array;
+  };
+}
+let jpegLossless: JpegLosslessModule | undefined;
+
+function decodeJpegLossless(input: FrameDecodeInput): Uint8Array {
+  const header = checked(jpegHeader(input.bytes), input, [0xc3]);
+  if (!isWholeJpeg(input.bytes)) throw cut();
+  jpegLossless ??= createRequire(import.meta.url)('jpeg-lossless-decoder-js') as JpegLosslessModule;
+  const { buffer, byteOffset, byteLength } = input.bytes;
+  let decoded: Uint8Array | Uint16Array;
+  try {
+    decoded = new jpegLossless.Decoder().decode(buffer, byteOffset, byteLength);
+  } catch (cause) {
+    throw unprocessable('The JPEG lossless codestream of the frame is damaged and cannot be decoded.', cause);
+  }
+  const pixels = new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.byteLength);
+  return fitSamples(pixels, header.bitsPerSample, undefined, input);
+}
+
+const decoders: Readonly<Record<string, Decode>> = {
+  [transferSyntax.rle]: (input) => decodeRle(input.bytes, input),
+  [transferSyntax.jpegBaseline]: decodeJpegBaseline,
+  [transferSyntax.jpegLossless]: decodeJpegLossless,
+  [transferSyntax.jpegLosslessFirstOrder]: decodeJpegLossless,
+  [transferSyntax.jpegLsLossless]: decodeJpegLs,
+  [transferSyntax.jpegLsNearLossless]: decodeJpegLs,
+  [transferSyntax.jpeg2000Lossless]: decodeJpeg2000,
+  [transferSyntax.jpeg2000]: decodeJpeg2000,
+  [transferSyntax.htj2kLossless]: decodeHtj2kFrame,
+  [transferSyntax.htj2kLosslessRpcl]: decodeHtj2kFrame,
+  [transferSyntax.htj2k]: decodeHtj2kFrame,
+};
+
+/**
+ * Decodes one frame to little-endian pixels, interleaved, of exactly `rows × columns × samples × bitsAllocated / 8`
+ * bytes. Colour comes as RGB from JPEG and JPEG 2000; native and RLE colour stays as PhotometricInterpretation says.
+ * Codecs are loaded on first use, once per thread.
+ *
+ * @throws EndpointError `unprocessable_image`: unknown syntax (named), damaged or contradicting codestream, wrong
+ *   length or CRC-32
+ */
+export async function decodeFrame(input: FrameDecodeInput): Promise<Uint8Array> {
+  const { transferSyntaxUid, expectedCrc32 } = input;
+  const decode = isNativeSyntax(transferSyntaxUid) ? decodeNative : decoders[transferSyntaxUid];
+  if (!decode) throw unprocessable(`Pixel data of transfer syntax ${transferSyntaxUid} are not supported.`);
+  const pixels = await decode(input);
+  const expected = frameBytes(input);
+  if (pixels.length !== expected) {
+    throw unprocessable(`A frame has ${pixels.length} decoded bytes, the image declares ${expected}.`);
+  }
+  if (expectedCrc32 !== undefined && crc32(pixels) !== expectedCrc32) {
+    throw unprocessable(
+      'The CRC-32 of a decoded frame differs from the one that the store tells: the frame is damaged.',
+    );
+  }
+  return pixels;
+}
