@@ -1,0 +1,25 @@
+import { Command } from 'commander';
+
+/** What `map-endpoint demo` was told. */
+export interface DemoFlags {
+  readonly out: string;
+  readonly json: boolean;
+}
+
+export const demoCommand = (): Command =>
+  new Command('demo')
+    .description('Show the whole way on a rendered CT: import, pack, invoke, compare with the truth')
+    .option('--out <dir>', 'folder for the results; what an earlier demo left there is replaced', 'out/demo')
+    .option('--json', 'print JSON on standard output', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ map-endpoint demo
+
+Ends with 1 when the segmentation misses the phantom's true spleen (Dice below 0.95).`,
+    )
+    .action(async (flags: DemoFlags) => {
+      const { runDemo } = await import('../demo/demo.ts');
+      await runDemo(flags);
+    });
