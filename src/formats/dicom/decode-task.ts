@@ -30,7 +30,8 @@ const limits = { int16: [-32_768, 32_767], uint16: [0, 65_535] } as const;
 
 /** Typed view of decoded pixels. */
 function storedValues(pixels: Uint8Array, { bitsAllocated, pixelRepresentation }: ImagePixelFormat) {
-  const { buffer, byteOffset, length } = pixels.byteOffset % (bitsAllocated / 8) === 0 ? pixels : pixels.slice();
+  const { buffer, byteOffset, length } =
+    pixels.byteOffset % (bitsAllocated / 8) === 0 ? pixels : new Uint8Array(pixels);
   const signed = pixelRepresentation === 1;
   switch (bitsAllocated) {
     case 8:

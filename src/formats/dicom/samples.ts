@@ -25,7 +25,7 @@ export function fitSamples(
     throw unprocessable(`The codestream has ${precision} bits a sample, the image allocates ${bitsAllocated}.`);
   }
   const shift = 32 - precision;
-  const from = inBytes === 2 ? new Uint16Array(decoded.slice().buffer) : decoded;
+  const from = inBytes === 2 ? new Uint16Array(new Uint8Array(decoded).buffer) : decoded;
   const extend = (raw: number): number => (wantsSigned ? (raw << shift) >> shift : (raw << shift) >>> shift);
   const out =
     bitsAllocated === 8

@@ -30,7 +30,7 @@ export const canEncodeHtj2k = (info: { bitsAllocated: number; samplesPerPixel: n
 
 function assertFits(pixels: Uint8Array, info: Htj2kFrameInfo, bits: number): void {
   if (bits === info.bitsAllocated) return;
-  const samples = info.bitsAllocated === 16 ? new Uint16Array(pixels.slice().buffer) : pixels;
+  const samples = info.bitsAllocated === 16 ? new Uint16Array(new Uint8Array(pixels).buffer) : pixels;
   const shift = 32 - info.bitsAllocated;
   const low = info.signed ? -(2 ** (bits - 1)) : 0;
   const high = low + 2 ** bits - 1;
