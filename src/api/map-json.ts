@@ -26,6 +26,8 @@ export const seriesRulesSchema = z.strictObject({
   selections: z
     .array(z.strictObject({ name: z.string().default(''), conditions: z.record(z.string(), conditionValue) }))
     .min(1),
+  /** As the SDK does it: a term of a list condition may be any part of the attribute ("CT" is found in "ACT"). */
+  substringTerms: z.boolean().default(false),
 });
 
 /** `map.json`: what a bundle can't say. Every field has a default; an unknown key is an error (design §3). */

@@ -9,19 +9,20 @@ export async function mapWithLimit<T, R>(
 ): Promise<R[]> {
   const results = new Array<R>(items.length);
   let next = 0;
-  let failed = false;
+  let failure: { readonly error: unknown } | undefined;
   const worker = async () => {
-    while (next < items.length && !failed) {
+    while (next < items.length && !failure) {
       const index = next++;
       try {
         results[index] = await map(items[index] as T, index);
       } catch (error) {
-        failed = true;
-        throw error;
+        failure ??= { error };
       }
     }
   };
-  const settled = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, worker));
-  for (const outcome of settled) if (outcome.status === 'rejected') throw outcome.reason;
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  // Read through a call: assignments made inside the workers are not seen by the type checker here.
+  const failed = (() => failure)();
+  if (failed) throw failed.error;
   return results;
 }
