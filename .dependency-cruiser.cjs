@@ -7,7 +7,7 @@ const allow = {
   archive: ['archive'],
   'model-cache': ['archive', 'sessions', 'imaging', 'model-cache'],
   sessions: ['imaging', 'sessions'],
-  'pipeline-host': ['pipeline-host', 'handlers', 'sessions', 'imaging'],
+  'pipeline-host': ['pipeline-host', 'handlers', 'sessions', 'connectors', 'compute', 'imaging'],
   handlers: ['handlers', 'pipeline', 'monai', 'sessions', 'connectors', 'archive', 'compute', 'formats', 'imaging'],
   pipeline: ['pipeline', 'monai', 'formats', 'imaging', 'compute', 'connectors'],
   monai: ['monai', 'imaging', 'compute'],

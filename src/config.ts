@@ -1,5 +1,5 @@
 import { availableParallelism, tmpdir, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { EndpointError } from './errors.ts';
 
 /** Settings of a server, parsed from the environment once, in `main.ts`; `docs/configuration.md` lists them. */
@@ -75,9 +75,13 @@ export function parseConfig(
     host: overrides.host ?? text(env, 'HOST') ?? (mode === 'serve' ? '0.0.0.0' : '127.0.0.1'),
     port,
     managed,
-    modelDataUrl: overrides.modelDataUrl ?? text(env, 'MODEL_DATA_URL'),
+    modelDataUrl: overrides.modelDataUrl ?? text(env, 'MODEL_DATA_URL') ?? (mode === 'local' ? './models' : undefined),
     modelRefreshSeconds: number(env, 'MODEL_REFRESH_SECONDS', 30, 0, 86_400),
-    dataDir: overrides.dataDir ?? text(env, 'DATA_DIR') ?? join(tmpdir(), 'map-endpoint'),
+    dataDir: resolve(
+      overrides.dataDir ??
+        text(env, 'DATA_DIR') ??
+        (mode === 'local' ? './.map-endpoint' : join(tmpdir(), 'map-endpoint')),
+    ),
     allowedUris: overrides.allowedUris ?? list(env, 'ALLOWED_URIS') ?? [],
     allowedDatastores,
     executionProviders: providers(env),

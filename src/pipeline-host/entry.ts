@@ -5,7 +5,7 @@
 import { ThreadPool } from '../compute/pool.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import { HandlerCatalog } from '../handlers/catalog.ts';
-import { createConnectors } from '../handlers/connectors.ts';
+import { createConnectors } from '../connectors/drivers.ts';
 import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';

@@ -9,6 +9,7 @@ export interface MetricSources {
   readonly pipelineCrashes: () => number;
   readonly sessionChildren: () => number;
   readonly sessionRestarts: () => number;
+  readonly runningWindows: () => number;
   readonly loadedModels: () => readonly { readonly name: string; readonly bytes: number }[];
 }
 
@@ -59,6 +60,7 @@ export class EndpointMetrics {
     gauge('pipeline_crashes', 'Pipeline processes that died since the start.', sources.pipelineCrashes);
     gauge('session_children', 'Session children.', sources.sessionChildren);
     gauge('session_restarts', 'Session children that died and were replaced since the start.', sources.sessionRestarts);
+    gauge('running_windows', 'Windows that run on session children now.', sources.runningWindows);
     new Gauge({
       name: 'map_endpoint_model_memory_bytes',
       help: 'Memory of the processes of each loaded model.',

@@ -59,6 +59,7 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
     pipelineCrashes: zero,
     sessionChildren: zero,
     sessionRestarts: zero,
+    runningWindows: zero,
     loadedModels: () => [],
   });
   const health = new Health({ started: () => true, consecutiveFailedStarts: zero, warnings: () => [] });

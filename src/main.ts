@@ -1,0 +1,169 @@
+/** Composition root of the front: wires settings, session children, pipeline processes, models and HTTP. */
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ConfigOverrides, type EndpointConfig, parseConfig } from './config.ts';
+import { EndpointError } from './errors.ts';
+import { createLogger } from './logger.ts';
+import { createModels } from './models.ts';
+import { PipelineHost } from './pipeline-host/pipeline-host.ts';
+import { ScratchRoot } from './scratch-root.ts';
+import { createApp } from './server/app.ts';
+import { Health } from './server/health.ts';
+import { Invoker } from './server/invocation.ts';
+import { EndpointMetrics } from './server/metrics.ts';
+import { SessionPool } from './sessions/session-pool.ts';
+import { startStore } from './store-process.ts';
+
+export interface StartOptions {
+  readonly mode: 'serve' | 'local';
+  /** What a command line says over the environment. */
+  readonly overrides?: ConfigOverrides;
+}
+
+/** A running endpoint. */
+export interface RunningEndpoint {
+  /** `http://host:port`, with the port that was taken. */
+  readonly url: string;
+  /** Stops taking work, lets running requests finish (at most 25 s), ends every process. */
+  close(): Promise<void>;
+}
+
+/** SIGTERM is followed by SIGKILL after 30 s: running requests get this much of it. */
+const drainMs = 25_000;
+const maxQueuedJobs = 100;
+
+/**
+ * Starts the endpoint and resolves when it listens and its processes are ready.
+ *
+ * @throws EndpointError `invalid_request` for malformed settings; what a start may fail with
+ */
+export async function startEndpoint(options: StartOptions): Promise<RunningEndpoint> {
+  const config = parseConfig(process.env, options.mode, options.overrides);
+  const logger = createLogger('front', config.logLevel);
+  process.title = 'me-front';
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  const scratch = await ScratchRoot.open(config.dataDir);
+  const store = options.mode === 'local' ? await startStore(config, logger) : undefined;
+
+  const sessions = new SessionPool({
+    dataDir: scratch.dir,
+    workers: config.workers,
+    executionProviders: config.executionProviders,
+    logger,
+  });
+  const host = new PipelineHost({
+    processes: config.pipelines,
+    settings: pipelineSettings(config, store?.url),
+    slots: sessions,
+    logger,
+    maxQueued: maxQueuedJobs,
+  });
+  const models = createModels({ config, sessions, host, logger });
+  const metrics = new EndpointMetrics({
+    queuedJobs: () => host.queued,
+    runningJobs: () => host.running,
+    pipelineProcesses: () => host.processes,
+    pipelineCrashes: () => host.crashes,
+    sessionChildren: () => sessions.children,
+    sessionRestarts: () => sessions.restarts,
+    runningWindows: () => sessions.runningWindows,
+    loadedModels: () => models.loaded(),
+  });
+  let started = false;
+  const health = new Health({
+    started: () => started,
+    consecutiveFailedStarts: () => Math.max(host.consecutiveFailedStarts, sessions.consecutiveFailedStarts),
+    warnings: () => sessions.warnings,
+  });
+  const app = createApp({
+    logger,
+    health,
+    invoker: new Invoker({ host, models: models.directory, metrics, maxBodyBytes: config.maxBodyBytes }),
+    metrics,
+    registry: models.registry,
+    timeoutSeconds: config.requestTimeoutSeconds,
+    maxBodyBytes: config.maxBodyBytes,
+    concurrentJobs: config.pipelines,
+    scratchRoot: scratch.dir,
+    authToken: config.authToken,
+    managementToken: config.managementToken,
+    ...(store ? { local: { host: config.host, storeUrl: store.url } } : {}),
+  });
+  const closeProcesses = async (): Promise<void> => {
+    host.close();
+    await Promise.all([models.close(), store?.close()]);
+    await sessions.close();
+    await scratch.remove();
+  };
+  try {
+    const server = await listen(app.listen(config.port, config.host));
+    await Promise.all([host.whenReady(), sessions.whenReady()]);
+    started = true;
+    const url = `http://${hostForUrl(config.host)}:${(server.address() as AddressInfo).port}`;
+    logger.info({ mode: options.mode, managed: config.managed }, 'ready');
+    let closing: Promise<void> | undefined;
+    const close = async (): Promise<void> => {
+      health.drain();
+      logger.info('draining');
+      await drain(server);
+      await closeProcesses();
+    };
+    return {
+      url,
+      close: () => {
+        closing ??= close();
+        return closing;
+      },
+    };
+  } catch (thrown) {
+    await closeProcesses();
+    throw thrown;
+  }
+}
+
+async function listen(server: Server): Promise<Server> {
+  // Many small requests on one connection: the default of 5 s would close it under a client's feet.
+  server.keepAliveTimeout = 65_000;
+  server.requestTimeout = 0;
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
+    throw new EndpointError('invalid_request', `The endpoint cannot listen on this host and port (${code}).`, {
+      cause,
+    });
+  }
+  return server;
+}
+
+/** Lets running requests finish; what is left after `drainMs` is cut. */
+async function drain(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeIdleConnections();
+  await Promise.race([closed, sleep(drainMs, undefined, { ref: false })]);
+  server.closeAllConnections();
+}
+
+const hostForUrl = (host: string): string => {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+};
+
+function pipelineSettings(config: EndpointConfig, storeUrl: string | undefined) {
+  const healthImagingEndpoint = storeUrl ?? config.healthImagingEndpoint;
+  return {
+    allowedUris: config.allowedUris,
+    ...(config.allowedDatastores ? { allowedDatastores: config.allowedDatastores } : {}),
+    ...(config.region === undefined ? {} : { region: config.region }),
+    ...(healthImagingEndpoint === undefined ? {} : { healthImagingEndpoint }),
+    ...(config.s3Endpoint === undefined ? {} : { s3Endpoint: config.s3Endpoint }),
+    threads: config.workers,
+    workers: config.workers,
+    maxAnswerBytes: config.maxBodyBytes,
+    logLevel: config.logLevel,
+  };
+}

@@ -1,0 +1,129 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const cli = fileURLToPath(new URL('../../dist/cli/map-endpoint.js', import.meta.url));
+
+/** `map-endpoint local`, running as a user would run it, on folders of its own. */
+export interface TestEndpoint {
+  readonly url: string;
+  readonly process: ChildProcess;
+  readonly modelsDir: string;
+  readonly dataDir: string;
+  /** Inputs and outputs may lie here. */
+  readonly filesDir: string;
+  /** What the server logged so far. */
+  log(): string;
+  /** Imports a folder of DICOM files; gives the image sets made. */
+  importFolder(folder: string): Promise<{ datastoreId: string; imageSets: { imageSetId: string }[] }>;
+  /** Packs a bundle folder into the models folder. */
+  addModel(bundleDir: string, name: string): void;
+  invoke(targetModel: string | undefined, body: unknown, init?: RequestInit): Promise<Response>;
+  stop(): Promise<void>;
+}
+
+/** Starts the compiled CLI; `env` adds to the environment. */
+export async function startTestEndpoint(env: Record<string, string> = {}): Promise<TestEndpoint> {
+  const root = mkdtempSync(join(tmpdir(), 'map-endpoint-test-'));
+  const [modelsDir, dataDir, filesDir] = ['models', 'data', 'files'].map((name) => join(root, name)) as [
+    string,
+    string,
+    string,
+  ];
+  mkdirSync(modelsDir);
+  mkdirSync(filesDir);
+  const flags = ['--port', '0', '--json', '--models', modelsDir, '--data', dataDir, '--allow', filesDir];
+  const child = spawn(process.execPath, [cli, 'local', ...flags], {
+    env: { ...process.env, LOG_LEVEL: 'info', MODEL_REFRESH_SECONDS: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let log = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    log += text;
+  });
+  const firstLine = once(createInterface({ input: child.stdout }), 'line');
+  const ended = once(child, 'exit').then(() => {
+    throw new Error(`The endpoint ended at its start:\n${log}`);
+  });
+  const [line] = (await Promise.race([firstLine, ended])) as [string];
+  const { url } = JSON.parse(line) as { url: string };
+  return {
+    url,
+    process: child,
+    modelsDir,
+    dataDir,
+    filesDir,
+    log: () => log,
+    async importFolder(folder) {
+      const copy = mkdtempSync(join(filesDir, 'import-'));
+      cpSync(folder, copy, { recursive: true });
+      const flags = ['import', copy, '--endpoint-url', url, '--json'];
+      const importer = spawn(process.execPath, [cli, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let output = '';
+      importer.stdout.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+      });
+      await once(importer, 'close');
+      return JSON.parse(output);
+    },
+    addModel(bundleDir, name) {
+      execFileSync(process.execPath, [cli, 'pack', bundleDir, '-o', join(modelsDir, name)], { stdio: 'ignore' });
+    },
+    invoke(targetModel, body, init = {}) {
+      const headers = {
+        'content-type': 'application/json',
+        ...(targetModel === undefined ? {} : { 'x-amzn-sagemaker-target-model': targetModel }),
+      };
+      return fetch(`${url}/invocations`, { method: 'POST', headers, body: JSON.stringify(body), ...init });
+    },
+    async stop() {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGTERM');
+        await once(child, 'exit');
+      }
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Process ids with a title, among the descendants of a process. */
+export function descendants(pid: number, title: string): number[] {
+  const children = new Map<number, number[]>();
+  const titles = new Map<number, string>();
+  for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+      titles.set(Number(name), readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim());
+    } catch {
+      // The process ended between the listing and the reading.
+    }
+  }
+  const found: number[] = [];
+  const visit = (parent: number): void => {
+    for (const child of children.get(parent) ?? []) {
+      if (titles.get(child)?.startsWith(title)) found.push(child);
+      visit(child);
+    }
+  };
+  visit(pid);
+  return found;
+}
+
+/** All files under a folder, relative. */
+export function filesUnder(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+}
+
+/** The `error` object of an answer. */
+export async function errorOf(response: Response): Promise<{ status: number; code: string; message: string }> {
+  const { error } = (await response.json()) as { error: { code: string; message: string } };
+  return { status: response.status, ...error };
+}
