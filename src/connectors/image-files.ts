@@ -57,8 +57,8 @@ export async function openDicomFiles(files: readonly ImageFile[], signal: AbortS
   const series = new Map<string, SourceInstance[]>();
   for (const instance of opened) {
     if (!instance) continue;
-    const uid = instance.attributes.string(tags.SeriesInstanceUID);
-    if (uid === undefined) throw new EndpointError('unprocessable_image', 'A DICOM object has no SeriesInstanceUID.');
+    // Anonymised files may have it empty: they are one series then, and the checks of the volume tell whether it is one.
+    const uid = instance.attributes.string(tags.SeriesInstanceUID) ?? '';
     const list = series.get(uid) ?? [];
     list.push(instance);
     series.set(uid, list);
@@ -95,6 +95,14 @@ function openInstance(
 ): SourceInstance | undefined {
   const { numberOfFrames } = part10;
   const attributes = detached(part10.dataset);
+  // Both stand in the file meta group as well (PS3.10 §7.1), which anonymisers forget to empty.
+  for (const [tag, metaTag] of [
+    [tags.SOPInstanceUID, tags.MediaStorageSOPInstanceUID],
+    [tags.SOPClassUID, tags.MediaStorageSOPClassUID],
+  ] as const) {
+    const uid = part10.meta.string(metaTag);
+    if (uid !== undefined && attributes.string(tag) === undefined) attributes.set(tag, 'UI', uid);
+  }
   if (part10.meta.string(tags.MediaStorageSOPClassUID) === mediaDirectoryClass) return undefined;
   const key = `${file.path}:${file.start ?? 0}`;
   return {

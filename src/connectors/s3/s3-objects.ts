@@ -113,10 +113,9 @@ export class S3Objects {
     });
   }
 
-  /** All objects under a prefix, in S3's order (UTF-8 bytes). @throws EndpointError `payload_too_large` beyond the limit */
-  async list(bucket: string, prefix: string, limit: number, signal: AbortSignal): Promise<S3Listed[]> {
+  /** All objects under a prefix, in S3's order (UTF-8 bytes), page by page. */
+  async *list(bucket: string, prefix: string, signal: AbortSignal): AsyncGenerator<S3Listed> {
     const { ListObjectsV2Command } = await import('@aws-sdk/client-s3');
-    const found: S3Listed[] = [];
     let token: string | undefined;
     do {
       const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ContinuationToken: token });
@@ -126,13 +125,9 @@ export class S3Objects {
         if (isAwsNotFound(error)) throw new EndpointError('input_not_found', 'The S3 bucket of a URI does not exist.');
         throw upstreamError('S3', 'ListObjectsV2', 'a prefix', error);
       });
-      for (const { Key, Size } of page.Contents ?? [])
-        if (Key !== undefined) found.push({ key: Key, sizeBytes: Size ?? 0 });
-      if (found.length > limit)
-        throw new EndpointError('payload_too_large', `An input folder holds more than ${limit} objects.`);
+      for (const { Key, Size } of page.Contents ?? []) if (Key !== undefined) yield { key: Key, sizeBytes: Size ?? 0 };
       token = page.IsTruncated ? page.NextContinuationToken : undefined;
     } while (token !== undefined);
-    return found;
   }
 
   /** Writes an object. The SDK sends a checksum with it. */

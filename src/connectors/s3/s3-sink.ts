@@ -3,7 +3,6 @@ import type { AllowedUris } from '../allowed-uris.ts';
 import type { OutputSink, OutputTransaction } from '../output-sink.ts';
 import type { S3Object, S3Objects } from './s3-objects.ts';
 
-const maxResultFiles = 1000;
 const maxResultBytes = 64 * 1024 ** 2;
 /** What a failed request may still take to clean up after itself, past its own deadline. */
 const cleanUpTimeoutMs = 10_000;
@@ -45,7 +44,7 @@ export class S3Sink implements OutputSink {
     const prefix = await this.#prefix(prefixUri);
     if (await this.#objects.head(objectUnder(prefix, 'result.json'), signal)) return;
     const { bucket } = prefix;
-    for (const { key } of await this.#objects.list(bucket, objectUnder(prefix, '').key, maxResultFiles, signal)) {
+    for await (const { key } of this.#objects.list(bucket, objectUnder(prefix, '').key, signal)) {
       await this.#objects.remove({ bucket, key }, signal);
     }
   }

@@ -57,14 +57,22 @@ export class S3Source implements ImageSource {
       if (await this.#objects.head({ bucket, key }, signal)) return [{ bucket, key }];
     }
     const prefix = key === '' || key.endsWith('/') ? key : `${key}/`;
-    const listed = await this.#objects.list(bucket, prefix, inputLimits.maxEntries, signal);
-    const files = listed.filter((object) => !object.key.endsWith('/') && !isIgnorable(nameOf(object.key)));
-    if (files.length === 0) throw new EndpointError('input_not_found', 'No object lies under the S3 URI of the input.');
-    const bytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-    if (bytes > inputLimits.maxBytes) {
-      throw new EndpointError('payload_too_large', `The input holds more than ${inputLimits.maxBytes} bytes.`);
+    const files: S3Object[] = [];
+    let bytes = 0;
+    for await (const object of this.#objects.list(bucket, prefix, signal)) {
+      if (object.key.endsWith('/') || isIgnorable(nameOf(object.key))) continue;
+      files.push({ bucket, key: object.key });
+      bytes += object.sizeBytes;
+      if (files.length > inputLimits.maxEntries || bytes > inputLimits.maxBytes) {
+        const { maxEntries, maxBytes } = inputLimits;
+        throw new EndpointError(
+          'payload_too_large',
+          `The input holds more than ${maxEntries} objects or ${maxBytes} bytes.`,
+        );
+      }
     }
-    return files.map((object) => ({ bucket, key: object.key }));
+    if (files.length === 0) throw new EndpointError('input_not_found', 'No object lies under the S3 URI of the input.');
+    return files;
   }
 }
 

@@ -104,7 +104,6 @@ function checkOneStudy(series: readonly SourceSeries[]): void {
       'The inputs hold images of more than one patient. Send one at a time.',
     );
   }
-  if (studies.has(undefined)) throw new EndpointError('unprocessable_image', 'An instance has no StudyInstanceUID.');
   if (studies.size > 1) {
     throw new EndpointError('unprocessable_image', 'The inputs hold more than one study. Send one at a time.');
   }

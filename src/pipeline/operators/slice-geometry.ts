@@ -49,7 +49,9 @@ export function stackSlices(given: readonly SourceSlice[]): StackedSlices {
     ...[0, 0, 0, 1],
   ] as unknown as Affine;
   const cosine = Math.min(1, dot(step, normal) / (norm(step) * norm(normal)));
-  return { slices: ordered, affineRas: flipLpsRas(affineLps), shearDegrees: (Math.acos(cosine) * 180) / Math.PI };
+  // Adding 0 turns -0 into 0.
+  const affineRas = flipLpsRas(affineLps).map((value) => value + 0) as unknown as Affine;
+  return { slices: ordered, affineRas, shearDegrees: (Math.acos(cosine) * 180) / Math.PI };
 }
 
 function checkUniform(slices: readonly SourceSlice[], reference: SourceSlice): void {
