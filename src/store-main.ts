@@ -10,6 +10,7 @@ import { isOwnHost } from './api/own-host.ts';
 import { ThreadPool } from './compute/pool.ts';
 import { S3Objects } from './connectors/s3/s3-objects.ts';
 import { asEndpointError } from './errors.ts';
+import { importReportsDir } from './local-store/import-reports.ts';
 import { createLocalStore, createStoreApp } from './local-store/local-store.ts';
 import { createLogger } from './logger.ts';
 import type { FromStore, StoreSettings } from './store-process.ts';
@@ -25,7 +26,7 @@ async function start(settings: StoreSettings): Promise<void> {
   const pool = new ThreadPool(settings.threads);
   const store = await createLocalStore({
     dataDir: settings.dataDir,
-    allowedUris: settings.allowedUris,
+    allowedUris: [...settings.allowedUris, await importReportsDir()],
     region: settings.region,
     logger: createLogger('store', settings.logLevel),
     pool,

@@ -1,5 +1,4 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -13,6 +12,7 @@ import {
 } from '@aws-sdk/client-medical-imaging';
 import { z } from 'zod';
 import { EndpointError } from '../errors.ts';
+import { importReportsDir } from '../local-store/import-reports.ts';
 import type { ImportFlags } from './commands/import.ts';
 import { imagingClient, isLocalEndpoint } from './endpoint-clients.ts';
 import { UsageError } from './exit-codes.ts';
@@ -68,7 +68,7 @@ export async function importImages(
     );
   }
   const client = imagingClient(options.endpointUrl);
-  const jobDir = await mkdtemp(join(tmpdir(), 'map-endpoint-import-'));
+  const jobDir = await mkdtemp(join(await importReportsDir(), 'job-'));
   try {
     const datastoreId = options.datastoreId ?? (await findDatastore(client));
     const { jobId = '' } = await client.send(
