@@ -1,0 +1,366 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionProvider } from '../config.ts';
+import { abortError, EndpointError } from '../errors.ts';
+import type { NetworkSignature } from '../imaging/tensor.ts';
+import type { Logger } from '../logger.ts';
+import { ChildSupply } from './child-supply.ts';
+import { PooledModel } from './pooled-model.ts';
+import { CpuSeating, GpuSeating, type Seat, type Seating } from './seats.ts';
+import type { SessionChild } from './session-child.ts';
+import { SlotQueue, type Waiter } from './slot-queue.ts';
+import type { SlotBroker, SlotGrant, SlotOutcome } from './slots.ts';
+
+export interface SessionPoolOptions {
+  /** Folder of this server's own files; the sockets lie in a private folder of it. */
+  readonly dataDir: string;
+  /** Windows that run at once over all children. */
+  readonly workers: number;
+  readonly providers: readonly ExecutionProvider[];
+  /** The server's environment; the children get next to nothing of it. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly logger: Logger;
+  /** Memory in use on the GPU; needed where `providers` has one. */
+  readonly gpuUsedBytes?: () => Promise<number>;
+  /** Asked before a further replica of a model starts: is there memory for it? Default: always. */
+  readonly mayGrow?: (modelKey: string, replicaBytes: number) => boolean;
+  /** Idle time after which a further replica ends. Default 10 s. */
+  readonly replicaIdleMs?: number;
+  /** Time that an abandoned window may go on before its child is killed. Default 5 s. */
+  readonly overrunMs?: number;
+}
+
+/** A grant that is out. */
+interface Running {
+  readonly grant: SlotGrant;
+  readonly model: PooledModel;
+  readonly seat: Seat;
+}
+
+/** A window has to wait this long before a replica starts for it: for shorter ones it would not be worth it. */
+const growAfterMs = 25;
+/** Longest socket folder: with a file name it has to fit into `sun_path` (108 bytes). */
+const maxSocketDirBytes = 90;
+
+/**
+ * The front's pool of session children (design §1). Hands out slots so that at most `workers` windows run at once,
+ * models take turns, and every loaded model has a child, also after one died.
+ */
+export class SessionPool implements SlotBroker {
+  readonly #options: SessionPoolOptions;
+  readonly #socketDir: string;
+  readonly #supply: ChildSupply;
+  readonly #models = new Map<string, PooledModel>();
+  readonly #queue = new SlotQueue();
+  readonly #running = new Map<number, Running>();
+  #seating: Seating;
+  #warnings: string[] = [];
+  #growTimer: NodeJS.Timeout | undefined;
+  #nextGrantId = 1;
+  #nextSessionId = 1;
+  #restarts = 0;
+  #ready = false;
+  #closed = false;
+
+  private constructor(options: SessionPoolOptions, socketDir: string) {
+    this.#options = options;
+    this.#socketDir = socketDir;
+    this.#supply = new ChildSupply({ socketDir, environment: options.environment, logger: options.logger });
+    this.#seating = new CpuSeating(this.#supply);
+  }
+
+  /**
+   * Starts the pool with a child in reserve, and finds out whether the providers work on this machine.
+   *
+   * @throws EndpointError `internal` when a provider does not work and `cpu` is not among the others; `worker_crashed`
+   *   when no child can be started
+   */
+  static async start(options: SessionPoolOptions): Promise<SessionPool> {
+    const pool = new SessionPool(options, await makeSocketDir(options.dataDir));
+    try {
+      await pool.#chooseSeating();
+    } catch (thrown) {
+      await pool.close();
+      throw thrown;
+    }
+    pool.#ready = true;
+    return pool;
+  }
+
+  /** True once children can be started. */
+  get isReady(): boolean {
+    return this.#ready && !this.#closed;
+  }
+
+  /** What is degraded: a GPU provider that was asked for and is not there. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  get consecutiveFailedStarts(): number {
+    return this.#supply.failedStarts;
+  }
+
+  /** Session children that live, the spare included. */
+  get children(): number {
+    return this.#supply.children.size;
+  }
+
+  /** Children that died, were killed for an overrun, and have been replaced, since the start. */
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Windows that run now. */
+  get runningWindows(): number {
+    return this.#running.size;
+  }
+
+  /**
+   * Loads a network and makes it known under `modelKey`. On failure nothing of it stays.
+   *
+   * @throws EndpointError `invalid_archive`, `unsupported_bundle`, `insufficient_memory`, `worker_crashed`; the
+   *   signal's reason
+   */
+  async load(modelKey: string, onnxPath: string, signal: AbortSignal): Promise<{ signature: NetworkSignature }> {
+    if (this.#models.has(modelKey)) throw new EndpointError('internal', 'A model was loaded twice under one key.');
+    const model = new PooledModel(modelKey, onnxPath);
+    this.#models.set(modelKey, model);
+    try {
+      const seat = await this.#seat(model, signal);
+      return { signature: seat.signature };
+    } catch (thrown) {
+      this.#models.delete(modelKey);
+      throw thrown;
+    }
+  }
+
+  /**
+   * Takes a model away: waiting windows are refused, running ones have `overrunMs` to end. Resolves when its processes
+   * are gone (GPU: its session is released). Never throws.
+   */
+  async unload(modelKey: string): Promise<void> {
+    const model = this.#models.get(modelKey);
+    if (!model) return;
+    model.close();
+    const unloaded = new EndpointError('model_not_found', 'The model was unloaded while the request waited for it.');
+    this.#queue.rejectAll(modelKey, unloaded);
+    await model.whenIdle(this.#options.overrunMs ?? 5_000);
+    await model.whenSeated();
+    await Promise.all([...model.seats].map((seat) => this.#vacate(model, seat)));
+    this.#models.delete(modelKey);
+  }
+
+  acquire(modelKey: string, signal: AbortSignal): Promise<SlotGrant> {
+    const model = this.#models.get(modelKey);
+    if (!model || model.closing || this.#closed) {
+      return Promise.reject(new EndpointError('model_not_found', 'The model is not loaded.'));
+    }
+    if (signal.aborted) return Promise.reject(abortError(signal));
+    return new Promise((resolve, reject) => {
+      const settled = (): void => signal.removeEventListener('abort', withdraw);
+      const waiter: Waiter = {
+        since: performance.now(),
+        resolve: (grant) => {
+          settled();
+          resolve(grant);
+        },
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
+      };
+      const withdraw = (): void => {
+        if (this.#queue.remove(modelKey, waiter)) waiter.reject(abortError(signal));
+      };
+      signal.addEventListener('abort', withdraw, { once: true });
+      this.#queue.push(modelKey, waiter);
+      this.#dispatch();
+    });
+  }
+
+  release(grant: SlotGrant, outcome: SlotOutcome): void {
+    const running = this.#running.get(grant.grantId);
+    if (!running) return; // its child died, which freed the slot
+    const { child } = running.seat;
+    switch (outcome) {
+      case 'done':
+        this.#free(running);
+        break;
+      case 'lost':
+        // A child whose socket fails is of no use, whatever it still does; its end frees the slot.
+        child.kill();
+        break;
+      case 'abandoned': {
+        const overrun = setTimeout(() => child.kill(), this.#options.overrunMs ?? 5_000);
+        child
+          .cancel(grant.grantId)
+          .then(() => this.#free(running))
+          .catch(() => undefined) // it died: its end freed the slot
+          .finally(() => clearTimeout(overrun));
+        break;
+      }
+    }
+  }
+
+  /** Measured memory of a model's processes now, in bytes, each at its peak; 0 for an unknown one. */
+  usedBytes(modelKey: string): number {
+    return this.#models.get(modelKey)?.usedBytes ?? 0;
+  }
+
+  /** The most that one copy of the model has held, in bytes: what the next load of it will need. */
+  peakBytes(modelKey: string): number {
+    return this.#models.get(modelKey)?.peakBytes ?? 0;
+  }
+
+  /** Ends every child. Windows that wait are refused. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#growTimer);
+    for (const model of this.#models.values()) model.close();
+    for (const modelKey of this.#queue.modelKeys) {
+      this.#queue.rejectAll(modelKey, new EndpointError('overloaded', 'The server is shutting down.'));
+    }
+    await this.#supply.close();
+    await rm(this.#socketDir, { recursive: true, force: true });
+  }
+
+  async #chooseSeating(): Promise<void> {
+    const { providers } = this.#options;
+    this.#supply.prepareSpare();
+    await this.#supply.spare?.started;
+    const gpu = providers.find((provider) => provider !== 'cpu');
+    if (gpu === undefined) return;
+    const device = { providers, deviceId: 0 };
+    try {
+      await this.#supply.spare?.probe(device);
+    } catch (thrown) {
+      if (!providers.includes('cpu')) throw thrown;
+      const warning = `The execution provider "${gpu}" is not available here; networks run on the CPU.`;
+      this.#warnings = [warning];
+      this.#options.logger.warn({ provider: gpu }, 'the execution provider is not available: falling back to the CPU');
+      return;
+    }
+    this.#seating = new GpuSeating(this.#supply, device, this.#options.gpuUsedBytes ?? (async () => 0));
+  }
+
+  /** Gives a model one more seat. */
+  async #seat(model: PooledModel, signal: AbortSignal): Promise<Seat> {
+    const seated = this.#seating.seat(`${this.#nextSessionId++}`, model.onnxPath, signal);
+    model.seating.add(seated);
+    try {
+      const seat = await seated;
+      model.seats.add(seat);
+      void seat.child.exited.then(() => this.#lost(model, seat));
+      this.#dispatch();
+      return seat;
+    } finally {
+      model.seating.delete(seated);
+    }
+  }
+
+  async #vacate(model: PooledModel, seat: Seat): Promise<void> {
+    model.seats.delete(seat);
+    await this.#seating.vacate(seat);
+  }
+
+  /** The child of a seat ended: what ran there is free, and the model gets another child. */
+  #lost(model: PooledModel, seat: Seat): void {
+    for (const running of [...this.#running.values()]) {
+      if (running.seat === seat) this.#free(running);
+    }
+    if (!model.seats.delete(seat)) return; // we ended it
+    if (this.#closed) return;
+    this.#restarts++;
+    this.#options.logger.warn({ pid: seat.child.pid }, 'a session child died');
+    if (!model.closing && model.seats.size === 0) this.#reseat(model);
+  }
+
+  /** Starts a model's child again, in the background; whoever waits for it hears when that fails. */
+  #reseat(model: PooledModel): void {
+    if (model.seating.size > 0) return;
+    this.#seat(model, model.closed).then(
+      () => this.#supply.succeeded(),
+      (thrown: unknown) => {
+        if (model.closing) return;
+        this.#supply.failed();
+        const failed = new EndpointError('worker_crashed', 'The process of the network could not be started again.', {
+          cause: thrown,
+        });
+        if (model.seats.size === 0) this.#queue.rejectAll(model.key, failed);
+      },
+    );
+  }
+
+  /** Gives free slots to waiting windows, then sees to seats for those that could not be served. */
+  #dispatch(): void {
+    while (this.#running.size < this.#options.workers) {
+      const next = this.#queue.next((modelKey) => this.#freeSeat(modelKey) !== undefined);
+      if (!next) break;
+      this.#grant(next.modelKey, next.waiter);
+    }
+    for (const modelKey of this.#queue.modelKeys) {
+      const model = this.#models.get(modelKey);
+      if (!model) continue;
+      if (model.seats.size === 0) this.#reseat(model);
+      else if (this.#seating.replicas) this.#grow(model);
+    }
+  }
+
+  #freeSeat(modelKey: string): Seat | undefined {
+    for (const seat of this.#models.get(modelKey)?.seats ?? []) {
+      if (this.#windowsOn(seat.child) < this.#seating.windowsPerChild) return seat;
+    }
+    return undefined;
+  }
+
+  #windowsOn(child: SessionChild): number {
+    let windows = 0;
+    for (const { seat } of this.#running.values()) if (seat.child === child) windows++;
+    return windows;
+  }
+
+  #grant(modelKey: string, waiter: Waiter): void {
+    const model = this.#models.get(modelKey) as PooledModel;
+    const seat = this.#freeSeat(modelKey) as Seat;
+    const { sessionId, child } = seat;
+    const grant: SlotGrant = { grantId: this.#nextGrantId++, socketPath: child.socketPath, sessionId };
+    this.#running.set(grant.grantId, { grant, model, seat });
+    model.windowStarted(seat);
+    waiter.resolve(grant);
+  }
+
+  #free({ grant, model, seat }: Running): void {
+    if (!this.#running.delete(grant.grantId)) return;
+    model.windowEnded(seat);
+    this.#dispatch();
+    const idleMs = this.#options.replicaIdleMs ?? 10_000;
+    if (model.seats.size > 1) model.whenSeatIdle(seat, idleMs, () => void this.#vacate(model, seat));
+  }
+
+  /** Starts a further replica when slots are free and a window has waited long enough to make it worth while. */
+  #grow(model: PooledModel): void {
+    const starting = [...this.#models.values()].reduce((sum, { seating }) => sum + seating.size, 0);
+    if (this.#running.size + starting >= this.#options.workers) return;
+    if (model.seating.size >= this.#queue.waiting(model.key)) return;
+    const waitedMs = performance.now() - (this.#queue.oldest(model.key) as number);
+    if (waitedMs < growAfterMs) {
+      clearTimeout(this.#growTimer);
+      this.#growTimer = setTimeout(() => this.#dispatch(), growAfterMs - waitedMs + 1);
+      return;
+    }
+    if (this.#options.mayGrow && !this.#options.mayGrow(model.key, model.peakBytes)) return;
+    this.#seat(model, model.closed).catch((thrown: unknown) => {
+      const code = thrown instanceof EndpointError ? thrown.code : 'internal';
+      if (!model.closing) this.#options.logger.warn({ code }, 'a replica could not be started');
+    });
+  }
+}
+
+/** A private folder for the sockets: in the data folder, or in the system's where that one's path is too long. */
+async function makeSocketDir(dataDir: string): Promise<string> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const parent = Buffer.byteLength(dataDir) + 10 <= maxSocketDirBytes ? dataDir : tmpdir();
+  return await mkdtemp(join(parent, 's-')); // mkdtemp makes it 0700
+}
