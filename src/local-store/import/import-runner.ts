@@ -28,8 +28,11 @@ export interface ImportContext {
   readonly signal: AbortSignal;
 }
 
-/** A process that ends each time it works on a job gives the job up after this many times. */
-const maxAttempts = 3;
+/**
+ * A job during which this many processes ended is given up, so that one that takes its process down each time cannot
+ * keep the store from running for ever. Stops that were asked for do not count; a damaged file costs a thread only.
+ */
+const maxAttempts = 25;
 const diskFull = 'The disk of the server is full. Free some space and start the job again.';
 
 /**
@@ -48,8 +51,11 @@ export async function runImportJob(submitted: ImportJobRecord, context: ImportCo
     await importAll(job, staging, context);
     job = { ...job, jobStatus: 'COMPLETED', endedAt: nowSeconds() };
   } catch (error) {
-    // Closing the store is no failure of the job: the next start takes it up.
-    if (signal.aborted) return;
+    // Closing the store is no failure of the job: the next start takes it up, and this run does not count.
+    if (signal.aborted) {
+      await catalog.saveJob({ ...submitted, jobStatus: 'IN_PROGRESS' });
+      return;
+    }
     logger.warn({ datastoreId: job.datastoreId, jobId: job.jobId, error: loggableError(error) }, 'import job failed');
     job = { ...job, jobStatus: 'FAILED', endedAt: nowSeconds(), message: failureMessage(error) };
   } finally {

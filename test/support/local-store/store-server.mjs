@@ -1,8 +1,8 @@
 // Runs the store alone in a process, from dist: for tests that kill it, and for the Python clients.
 // node store-server.mjs DATA_DIR ALLOWED… prints {"url"} on standard output once it answers.
-import { ThreadPool } from '../../dist/compute/pool.js';
-import { createLocalStore, createStoreApp } from '../../dist/local-store/local-store.js';
-import { createLogger } from '../../dist/logger.js';
+import { ThreadPool } from '../../../dist/compute/pool.js';
+import { createLocalStore, createStoreApp } from '../../../dist/local-store/local-store.js';
+import { createLogger } from '../../../dist/logger.js';
 
 const [dataDir, ...allowedUris] = process.argv.slice(2);
 const pool = new ThreadPool(2);
