@@ -1,3 +1,4 @@
+import { roundHalfToEven } from './axis-samples.ts';
 import type { Slab } from './slabs.ts';
 
 /** Same element type in and out; `start` is the first voxel of the channel in memory. */
@@ -108,7 +109,10 @@ function firstAtMaximum(data: Float32Array, starts: readonly number[], i: number
   return probabilities.indexOf(Math.max(...probabilities));
 }
 
-export interface ThresholdInput extends ChannelsInput {
+/** Voxels of any element type in, zeros and ones out. */
+export interface ThresholdInput extends Slab {
+  readonly data: Float32Array | Uint8Array | Uint16Array;
+  readonly starts: readonly number[];
   readonly target: Uint8Array;
   readonly targetStarts: readonly number[];
   readonly threshold: number;
@@ -120,5 +124,38 @@ export function thresholdSlab({ data, starts, target, targetStarts, threshold, f
   starts.forEach((start, c) => {
     const out = targetStarts[c] as number;
     for (let i = from; i < to; i++) target[out + i] = (data[start + i] as number) >= limit ? 1 : 0;
+  });
+}
+
+export interface OneHotInput extends Slab {
+  readonly data: Float32Array | Uint8Array | Uint16Array;
+  readonly start: number;
+  readonly target: Uint8Array;
+  readonly targetStarts: readonly number[];
+}
+
+/** Sets the channel that a voxel's whole part names. Returns false when there is no such channel. */
+export function oneHotSlab({ data, start, target, targetStarts, from, to }: OneHotInput): boolean {
+  let known = true;
+  for (let i = from; i < to; i++) {
+    const channel = targetStarts[Math.trunc(data[start + i] as number)];
+    if (channel === undefined) known = false;
+    else target[channel + i] = 1;
+  }
+  return known;
+}
+
+/** Rounds to whole numbers, halves to even, in place. */
+export function roundSlab({ data, starts, from, to }: ChannelsInput): void {
+  for (const start of starts) {
+    for (let i = start + from; i < start + to; i++) data[i] = roundHalfToEven(data[i] as number);
+  }
+}
+
+/** Whether all voxels are numbers. */
+export function numbersSlab({ data, starts, from, to }: ChannelsInput): boolean {
+  return starts.every((start) => {
+    for (let i = start + from; i < start + to; i++) if (Number.isNaN(data[i])) return false;
+    return true;
   });
 }

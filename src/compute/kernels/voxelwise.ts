@@ -1,15 +1,19 @@
+import { EndpointError } from '../../errors.ts';
 import { channelStart, isDense, type StridedImage } from '../../imaging/strided-image.ts';
 import { type VoxelArray, voxelCount } from '../../imaging/volume.ts';
 import type { ComputePool } from '../pool.ts';
 import { defineTask } from '../task.ts';
 import { runInSlabs } from './slabs.ts';
-import type { ArgmaxInput, ChannelsInput, RescaleInput, ThresholdInput } from './voxelwise-task.ts';
+import type { ArgmaxInput, ChannelsInput, OneHotInput, RescaleInput, ThresholdInput } from './voxelwise-task.ts';
 
 const module = './voxelwise-task.ts';
 const rescaleTask = defineTask<RescaleInput, void>(import.meta.url, module, 'rescaleSlab');
 const softmaxTask = defineTask<ChannelsInput, void>(import.meta.url, module, 'softmaxSlab');
 const sigmoidTask = defineTask<ChannelsInput, void>(import.meta.url, module, 'sigmoidSlab');
 const argmaxTask = defineTask<ArgmaxInput, void>(import.meta.url, module, 'argmaxSlab');
+const oneHotTask = defineTask<OneHotInput, boolean>(import.meta.url, module, 'oneHotSlab');
+const numbersTask = defineTask<ChannelsInput, boolean>(import.meta.url, module, 'numbersSlab');
+const roundTask = defineTask<ChannelsInput, void>(import.meta.url, module, 'roundSlab');
 const thresholdTask = defineTask<ThresholdInput, void>(import.meta.url, module, 'thresholdSlab');
 
 const startsOf = (image: StridedImage): number[] => {
@@ -66,13 +70,43 @@ export async function argmaxInto(
 
 /** 1 where a voxel is at least the threshold; `target` has the same layout and channels. */
 export async function thresholdInto(
-  image: StridedImage<Float32Array>,
+  image: StridedImage<VoxelArray>,
   target: StridedImage<Uint8Array>,
   threshold: number,
   pool: ComputePool,
   signal?: AbortSignal,
 ): Promise<void> {
   const starts = { starts: startsOf(image), targetStarts: startsOf(target) };
-  const input = { data: image.data, target: target.data, threshold, ...starts };
+  const input = { data: image.data as ThresholdInput['data'], target: target.data, threshold, ...starts };
   await runInSlabs(pool, thresholdTask, voxelCount(image.shape), input, signal);
+}
+
+/**
+ * Channel c of `target` becomes 1 where the one channel of `image` is c; same layout.
+ *
+ * @throws EndpointError `model_failed` when a value has no channel
+ */
+export async function oneHotInto(
+  image: StridedImage<VoxelArray>,
+  target: StridedImage<Uint8Array>,
+  pool: ComputePool,
+  signal?: AbortSignal,
+): Promise<void> {
+  const starts = { start: startsOf(image)[0] as number, targetStarts: startsOf(target) };
+  const input = { data: image.data as OneHotInput['data'], target: target.data, ...starts };
+  const known = await runInSlabs(pool, oneHotTask, voxelCount(image.shape), input, signal);
+  if (known.includes(false))
+    throw new EndpointError('model_failed', `A voxel has a label outside 0…${target.channels - 1}.`);
+}
+
+/** Rounds every voxel to a whole number, halves to even, in place. */
+export async function roundInPlace(image: StridedImage<Float32Array>, pool: ComputePool, signal?: AbortSignal) {
+  const input = { data: image.data, starts: startsOf(image) };
+  await runInSlabs(pool, roundTask, voxelCount(image.shape), input, signal);
+}
+
+/** Whether all voxels are numbers. */
+export async function onlyNumbers(image: StridedImage<Float32Array>, pool: ComputePool, signal?: AbortSignal) {
+  const input = { data: image.data, starts: startsOf(image) };
+  return (await runInSlabs(pool, numbersTask, voxelCount(image.shape), input, signal)).every(Boolean);
 }

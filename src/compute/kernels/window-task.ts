@@ -95,7 +95,7 @@ export function divideByWeights({ sums, coverage, weightSums, from, to }: Divide
   const [, ny, nz] = sums.shape;
   const { data } = sums;
   const divisors = new Float32Array(nz);
-  let poison = 0;
+  let allNumbers = true;
   for (let x = from; x < to; x++) {
     for (let y = 0; y < ny; y++) {
       const row = (x * ny + y) * nz;
@@ -110,11 +110,24 @@ export function divideByWeights({ sums, coverage, weightSums, from, to }: Divide
         for (let z = 0; z < nz; z++) {
           const value = Math.fround((data[start + z] as number) / (divisors[z] as number));
           data[start + z] = value;
-          // NaN stays NaN in a sum of zeros.
-          poison += value * 0;
+          if (Number.isNaN(value)) allNumbers = false;
         }
       }
     }
   }
-  return poison === 0;
+  return allNumbers;
+}
+
+export interface SumWeightsInput {
+  readonly starts: readonly (readonly [number, number, number])[];
+  readonly size: readonly [number, number, number];
+  readonly weights: Float32Array;
+  /** One channel, z fastest. */
+  readonly sums: StridedImage<Float32Array>;
+}
+
+/** Adds the weights of all windows, in their order. */
+export function sumWeights({ starts, size, weights, sums }: SumWeightsInput): void {
+  const channels = { from: 0, to: 1 };
+  for (const start of starts) accumulateWindow({ sums, values: weights, weights: undefined, start, size, channels });
 }

@@ -1,12 +1,21 @@
-import type { StridedImage } from '../../imaging/strided-image.ts';
+import { type StridedImage, zFastest } from '../../imaging/strided-image.ts';
+import type { Shape3 } from '../../imaging/volume.ts';
 import type { ComputePool } from '../pool.ts';
 import { defineTask } from '../task.ts';
+import { sharedImage } from './shared-arrays.ts';
 import { runInSlabs } from './slabs.ts';
-import { type AccumulateInput, accumulateWindow, type DivideInput, type GatherInput } from './window-task.ts';
+import {
+  type AccumulateInput,
+  accumulateWindow,
+  type DivideInput,
+  type GatherInput,
+  type SumWeightsInput,
+} from './window-task.ts';
 
 const module = './window-task.ts';
 const gatherTask = defineTask<GatherInput, void>(import.meta.url, module, 'gatherWindow');
 const accumulateTask = defineTask<AccumulateInput, void>(import.meta.url, module, 'accumulateWindow');
+const sumWeightsTask = defineTask<SumWeightsInput, void>(import.meta.url, module, 'sumWeights');
 const divideTask = defineTask<DivideInput, boolean>(import.meta.url, module, 'divideByWeights');
 
 /** Most voxels that are added in one go in the calling thread: about a millisecond. */
@@ -44,4 +53,18 @@ export async function divide(
   signal?: AbortSignal,
 ): Promise<boolean> {
   return (await runInSlabs(pool, divideTask, input.sums.shape[0], input, signal)).every(Boolean);
+}
+
+/** Sum of the windows' weights at each voxel, z fastest. */
+export async function sumWeights(
+  starts: SumWeightsInput['starts'],
+  size: SumWeightsInput['size'],
+  shape: Shape3,
+  weights: Float32Array,
+  pool: ComputePool,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const sums = sharedImage('float32', 1, shape, zFastest);
+  await pool.run(sumWeightsTask, { starts, size, weights, sums }, signal);
+  return sums.data;
 }

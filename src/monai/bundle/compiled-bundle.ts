@@ -1,0 +1,151 @@
+import { rearrange } from '../../compute/kernels/rearrange.ts';
+import { type KernelType, sharedImage } from '../../compute/kernels/shared-arrays.ts';
+import type { ComputePool } from '../../compute/pool.ts';
+import { EndpointError, throwIfAborted } from '../../errors.ts';
+import type { Affine } from '../../imaging/affine.ts';
+import type { Network } from '../../imaging/network.ts';
+import { channelStart, type StridedImage, sameLayout, stridedOver, xFastest } from '../../imaging/strided-image.ts';
+import type { NetworkSignature } from '../../imaging/tensor.ts';
+import { type Shape3, type Volume, type VoxelArray, voxelCount } from '../../imaging/volume.ts';
+import { imageOf } from '../image-data.ts';
+import type { Inferer } from '../inferers/inferer.ts';
+import type { ImageData, MetaImage, RunContext, Volumes } from '../meta-image.ts';
+import { imageOfVolume } from '../transforms/load-imaged.ts';
+import type { Transform } from '../transforms/transform.ts';
+import { type DataFlow, predictionKey } from './data-flow.ts';
+import type { BundleMetadata } from './metadata.ts';
+import { bindNetwork, type IoNames, networkNames } from './network-names.ts';
+
+/** Parts of a bundle, compiled and checked. */
+export interface BundleProgram {
+  readonly metadata: BundleMetadata;
+  readonly io: IoNames;
+  readonly flow: DataFlow;
+  readonly preprocessing: readonly Transform[];
+  readonly inferer: Inferer;
+  readonly postprocessing: readonly Transform[];
+}
+
+/** What a run is given beside its images. */
+export interface RunOptions {
+  readonly network: Network;
+  readonly pool: ComputePool;
+  readonly signal: AbortSignal;
+  /** Called at each change of phase and after each window; the fraction is that of the phase. */
+  progress(phase: 'preprocess' | 'inference' | 'postprocess', fraction: number): void;
+}
+
+/** An image of the result: each channel x fastest, on the grid that `affineRas` places. */
+export interface ResultImage {
+  readonly kind: 'image';
+  readonly channels: readonly VoxelArray[];
+  readonly shape: Shape3;
+  readonly affineRas: Affine;
+  /** True when the values are channel numbers from an argmax, so that `channel_def` names them. */
+  readonly fromArgmax: boolean;
+}
+
+/** A MONAI bundle as a program: preprocessing, network, postprocessing. Holds no state between runs. */
+export class CompiledBundle {
+  readonly metadata: BundleMetadata;
+  readonly #program: BundleProgram;
+
+  constructor(program: BundleProgram) {
+    this.#program = program;
+    this.metadata = program.metadata;
+  }
+
+  /** Keys of the images that a run needs, and of those that the bundle saves. */
+  get flow(): DataFlow {
+    return this.#program.flow;
+  }
+
+  /**
+   * Checks that the network fits the bundle.
+   *
+   * @throws EndpointError `unsupported_bundle`
+   */
+  checkNetwork(signature: NetworkSignature): void {
+    networkNames(signature, this.metadata, this.#program.io);
+  }
+
+  /** Runs a bundle of one input image; the result is the image that the bundle saves (last), else its prediction. */
+  async run(image: Volume, options: RunOptions): Promise<ResultImage> {
+    const { loads, result } = this.flow;
+    const [key] = loads;
+    if (loads.length !== 1 || key === undefined)
+      throw new EndpointError('unsupported_bundle', `The bundle takes the images ${loads.join(', ')}; one was given.`);
+    const results = await this.runAll({ [key]: image }, options);
+    return results.get(result) as ResultImage;
+  }
+
+  /** Runs the bundle over images by key and gives every image that it saves, and the prediction, by key. */
+  async runAll(volumes: Volumes, options: RunOptions): Promise<Map<string, ResultImage>> {
+    const { flow, postprocessing, inferer, io } = this.#program;
+    const context: RunContext = { pool: options.pool, signal: options.signal };
+    const network = bindNetwork(options.network, this.metadata, io);
+    const data = await this.#preprocessed(volumes, options);
+    options.progress('inference', 0);
+    const progress = (fraction: number): void => options.progress('inference', fraction);
+    data.set(predictionKey, await inferer.run(imageOf(data, flow.networkInput), network, { ...context, progress }));
+    await applyAll(postprocessing, data, context, (fraction) => options.progress('postprocess', fraction));
+    const results = new Map<string, ResultImage>();
+    for (const key of new Set([flow.result, ...flow.saves]))
+      results.set(key, await toResult(imageOf(data, key), context));
+    return results;
+  }
+
+  /** The image as the network gets it, for comparing with MONAI. */
+  async preprocess(volumes: Volumes, options: Omit<RunOptions, 'network'>): Promise<ResultImage> {
+    const data = await this.#preprocessed(volumes, options);
+    return toResult(imageOf(data, this.flow.networkInput), options);
+  }
+
+  async #preprocessed(volumes: Volumes, options: Omit<RunOptions, 'network'>): Promise<ImageData> {
+    const data: ImageData = new Map();
+    for (const key of this.flow.loads) {
+      const volume = Object.hasOwn(volumes, key) ? volumes[key] : undefined;
+      if (!volume) throw new EndpointError('internal', `No volume was given for the bundle's image '${key}'.`);
+      data.set(key, imageOfVolume(volume));
+    }
+    await applyAll(this.#program.preprocessing, data, options, (fraction) => options.progress('preprocess', fraction));
+    return data;
+  }
+}
+
+async function applyAll(
+  transforms: readonly Transform[],
+  data: ImageData,
+  context: RunContext,
+  progress: (fraction: number) => void,
+): Promise<void> {
+  progress(0);
+  for (const [n, transform] of transforms.entries()) {
+    throwIfAborted(context.signal);
+    await transform.apply(data, context);
+    progress((n + 1) / transforms.length);
+  }
+}
+
+/** Each channel x fastest; a view when the memory is so already. */
+async function toResult(image: MetaImage, { pool, signal }: RunContext): Promise<ResultImage> {
+  const { channels, shape, data } = image.voxels;
+  const ordered = stridedOver(new Uint8Array(0), 0, shape, xFastest);
+  let voxels: StridedImage<VoxelArray> = image.voxels;
+  if (!sameLayout(voxels, ordered)) {
+    const type: KernelType = data instanceof Uint8Array ? 'uint8' : data instanceof Uint16Array ? 'uint16' : 'float32';
+    const copy = sharedImage(type, channels, shape, xFastest);
+    await rearrange(voxels, copy, pool, signal);
+    voxels = copy;
+  }
+  return {
+    kind: 'image',
+    channels: Array.from({ length: channels }, (_, channel) => {
+      const start = channelStart(voxels, channel);
+      return voxels.data.subarray(start, start + voxelCount(shape));
+    }),
+    shape,
+    affineRas: image.affineRas,
+    fromArgmax: image.fromArgmax,
+  };
+}

@@ -1,0 +1,54 @@
+import type { Transform } from '../transforms/transform.ts';
+import { unsupported } from './unsupported.ts';
+
+/** Keys of the images before and after the network. */
+export interface DataFlow {
+  /** Keys that the request's images go to. */
+  readonly loads: readonly string[];
+  /** The preprocessed image that the network gets. */
+  readonly networkInput: string;
+  /** The result: what the bundle saves, else the prediction. */
+  readonly result: string;
+  readonly saves: readonly string[];
+}
+
+/** Key of the network's answer: MONAI's `CommonKeys.PRED`. */
+export const predictionKey = 'pred';
+
+/**
+ * Follows the keys through both programs.
+ *
+ * @throws EndpointError `unsupported_bundle`: an image is used before it exists, or as channels when it has no channel axis
+ */
+export function followKeys(pre: readonly Transform[], post: readonly Transform[], file: string): DataFlow {
+  const withChannel = new Map<string, boolean>();
+  const check = (transform: Transform): void => {
+    const refuse = (what: string) =>
+      unsupported(what, { file, place: transform.component.place }, transform.component.target);
+    for (const { key, channelFirst } of transform.loads ?? []) withChannel.set(key, channelFirst);
+    for (const key of transform.keys) {
+      const channel = withChannel.get(key);
+      if (channel === undefined)
+        throw refuse(`${transform.component.target}: there is no image '${key.slice(0, 60)}' here.`);
+      if (!channel && !transform.ignoresChannel)
+        throw refuse(
+          `${transform.component.target}: the image '${key.slice(0, 60)}' has no channel axis; EnsureChannelFirstd must come first.`,
+        );
+    }
+    for (const key of transform.addsChannel ?? []) withChannel.set(key, true);
+  };
+  for (const transform of pre) check(transform);
+  const loads = [...withChannel.keys()];
+  const networkInput = withChannel.has('image') ? 'image' : loads[0];
+  if (networkInput === undefined || (loads.length > 1 && networkInput !== 'image'))
+    throw unsupported("The preprocessing must give the image 'image'.", { file, place: 'preprocessing' });
+  if (!withChannel.get(networkInput))
+    throw unsupported(`The image '${networkInput}' reaches the network without a channel axis.`, {
+      file,
+      place: 'preprocessing',
+    });
+  withChannel.set(predictionKey, true);
+  for (const transform of post) check(transform);
+  const saves = post.flatMap((transform) => transform.saves ?? []);
+  return { loads, networkInput, saves, result: saves.at(-1) ?? predictionKey };
+}

@@ -1,0 +1,47 @@
+import type { ComputePool } from '../compute/pool.ts';
+import type { Affine } from '../imaging/affine.ts';
+import type { StridedImage } from '../imaging/strided-image.ts';
+import type { Volume, VoxelArray } from '../imaging/volume.ts';
+import type { Component } from './bundle/config-value.ts';
+
+/** What a transform works with: threads over shared memory, and the request's end. */
+export interface RunContext {
+  readonly pool: ComputePool;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * An image between transforms, as MONAI's `MetaTensor`: channels on one grid, in shared memory, with the affine and the
+ * operations that `Invertd` undoes.
+ */
+export interface MetaImage {
+  readonly voxels: StridedImage<VoxelArray>;
+  readonly affineRas: Affine;
+  readonly applied: readonly AppliedOperation[];
+  /** True when nothing else reads the memory, so that a voxel-wise transform may write in place. */
+  readonly owned: boolean;
+  /** True when the values are channel numbers from an argmax. */
+  readonly fromArgmax: boolean;
+}
+
+/** An invertible operation that was applied to an image. */
+export interface AppliedOperation {
+  /** The configured transform that did it. */
+  readonly by: Component;
+  /** False when the inverse only looks at the same voxels in another way. */
+  readonly movesVoxels: boolean;
+  invert(image: MetaImage, options: InvertOptions, context: RunContext): Promise<MetaImage>;
+  /** Inverse and argmax over the channels at once, where that saves holding the inverted channels. */
+  invertToArgmax?(image: MetaImage, context: RunContext): Promise<MetaImage>;
+}
+
+export interface InvertOptions {
+  /** Nearest neighbours in place of the interpolation that the operation itself used. */
+  readonly nearest: boolean;
+}
+
+/** The images of a run by their keys (`image`, `pred`). */
+export type ImageData = Map<string, MetaImage>;
+
+/** Input of a run by key. */
+export type Volumes = Readonly<Record<string, Volume>>;

@@ -1,0 +1,40 @@
+import type { Arguments } from '../arguments.ts';
+import type { Component } from '../bundle/config-value.ts';
+import type { ImageData, RunContext } from '../meta-image.ts';
+
+/** A configured transform, its arguments checked, ready to run. */
+export interface Transform {
+  readonly component: Component;
+  apply(data: ImageData, context: RunContext): Promise<void>;
+  /** Keys whose images come from outside (`LoadImaged`). */
+  readonly loads?: readonly LoadedKey[] | undefined;
+  /** Keys that get a channel axis here (`EnsureChannelFirstd`). */
+  readonly addsChannel?: readonly string[] | undefined;
+  /** True when the transform does not mind whether there is a channel axis. */
+  readonly ignoresChannel?: boolean | undefined;
+  /** Keys that it reads or changes. */
+  readonly keys: readonly string[];
+  /** Images that the bundle asks to be saved. */
+  readonly saves?: readonly string[] | undefined;
+  /** One transform that does the work of this and the next, when there is such a one. */
+  fuse?(next: Transform): Transform | undefined;
+}
+
+export interface LoadedKey {
+  readonly key: string;
+  readonly channelFirst: boolean;
+}
+
+/** What the other parts of the bundle tell a transform while it is compiled. */
+export interface CompileScope {
+  /** The transforms of the preprocessing, flat, once they are compiled; empty while they are. */
+  readonly preprocessing: readonly Transform[];
+  /** The `Compose` that they come from. */
+  readonly preprocessingRoot: Component | undefined;
+}
+
+/** Entry of the registry: a target by MONAI's class name, and how its arguments make a transform. */
+export interface TransformDefinition {
+  readonly target: string;
+  compile(args: Arguments, scope: CompileScope): Transform;
+}
