@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import type { InputReference } from '../connectors/image-source.ts';
+
+/** What makes two requests the same request. */
+export interface RequestIdentity {
+  readonly modelSha256: string;
+  readonly inputs: readonly InputReference[];
+  readonly outputUri?: string | undefined;
+}
+
+/**
+ * SHA-256 (hex) over the model's digest, the inputs and the output place. A body counts by its bytes. It stands in
+ * `result.json`, so that the same inferenceId with another request is seen.
+ */
+export async function requestFingerprint(request: RequestIdentity): Promise<string> {
+  const inputs: unknown[] = [];
+  for (const input of request.inputs) inputs.push('body' in input ? await describeBody(input.body) : describe(input));
+  const text = JSON.stringify([request.modelSha256, inputs, request.outputUri ?? null]);
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** The default inferenceId: 32 hex digits of the fingerprint. */
+export const defaultInferenceId = (fingerprint: string): string => fingerprint.slice(0, 32);
+
+function describe(input: Exclude<InputReference, { body: unknown }>): unknown {
+  const series = input.seriesInstanceUid ?? null;
+  return 'uri' in input ? ['uri', input.uri, series] : ['image-set', input.datastoreId, input.imageSetId, series];
+}
+
+async function describeBody(body: { readonly path: string; readonly contentType: string }): Promise<unknown> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(body.path)) hash.update(chunk as Uint8Array);
+  return ['body', hash.digest('hex')];
+}

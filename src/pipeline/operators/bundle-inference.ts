@@ -1,0 +1,51 @@
+import type { Network } from '../../imaging/network.ts';
+import type { ImageResult, ImagingBundle } from '../imaging-bundle.ts';
+import type { ExecutionContext, Operator } from '../operator.ts';
+import type { SourceImage } from './series-to-volume.ts';
+
+export interface BundleInferenceOptions {
+  readonly bundle: ImagingBundle;
+  readonly network: Network;
+  /** Told how far the whole job is, 0 to 1. */
+  progress?: ((fraction: number, phase: string) => void) | undefined;
+}
+
+/** Part of a job that each phase is taken for, and where it begins: the network has nearly all of it. */
+const shares = { preprocess: [0.1, 0.05], inference: [0.15, 0.75], postprocess: [0.9, 0.05] } as const;
+
+/** Runs the bundle's transforms, inferer and post-processing on the image (`MonaiBundleInferenceOperator`). */
+export class BundleInference implements Operator<{ image: SourceImage }, { result: ImageResult }> {
+  readonly name = 'bundle_inference';
+  readonly #options: BundleInferenceOptions;
+
+  constructor(options: BundleInferenceOptions) {
+    this.#options = options;
+  }
+
+  async compute({ image }: { image: SourceImage }, context: ExecutionContext): Promise<{ result: ImageResult }> {
+    const { bundle, network, progress } = this.#options;
+    const { pool, signal, clock } = context;
+    let phase: keyof typeof shares = 'preprocess';
+    let since = performance.now();
+    const enter = (next: keyof typeof shares) => {
+      const now = performance.now();
+      clock.add(phase, now - since);
+      [phase, since] = [next, now];
+    };
+    try {
+      const result = await bundle.run(image.volume, {
+        network,
+        pool,
+        signal,
+        progress(next, fraction) {
+          if (next !== phase) enter(next);
+          const [from, share] = shares[next];
+          progress?.(from + share * fraction, next);
+        },
+      });
+      return { result };
+    } finally {
+      enter('postprocess');
+    }
+  }
+}
