@@ -1,0 +1,99 @@
+import { EndpointError } from '../errors.ts';
+
+/** Where a bundle lies in an unpacked archive. */
+export interface BundleLayout {
+  /** Folder of the bundle in the tree: `''`, or a path with its trailing slash. */
+  readonly root: string;
+  /** Name under `bundles/`; undefined for the one bundle of an archive. */
+  readonly name: string | undefined;
+  readonly inferenceConfig: 'configs/inference.json' | 'configs/inference.yaml';
+}
+
+export const onnxFile = 'models/model.onnx';
+const metadataFile = 'configs/metadata.json';
+const inferenceFiles = ['configs/inference.json', 'configs/inference.yaml'] as const;
+const handlerFile = 'code/handler.mjs';
+/** Folders by which a bundle's root is known. */
+const marks = ['configs/', 'models/', 'bundles/'];
+
+/**
+ * Finds the bundles of an unpacked archive and checks that each has what it needs (design §3). One folder around
+ * everything is accepted; `bundles/<model>/…` holds several.
+ *
+ * @param paths - paths of all files, with `/`
+ * @throws EndpointError `invalid_archive` when files are missing; `unsupported_bundle` for a bundle without ONNX or
+ *   with code of its own
+ */
+export function findBundles(paths: readonly string[], options: { readonly allowCustomCode: boolean }): BundleLayout[] {
+  const root = rootOf(paths);
+  const several = `${root}bundles/`;
+  const names = new Set(paths.filter((path) => path.startsWith(several)).map((path) => path.slice(several.length)));
+  const bundleNames = new Set(
+    [...names].filter((name) => name.includes('/')).map((name) => name.split('/')[0] as string),
+  );
+  if (bundleNames.size === 0) return [checkBundle(paths, root, undefined, options.allowCustomCode)];
+  return [...bundleNames].sort().map((name) => checkBundle(paths, `${several}${name}/`, name, options.allowCustomCode));
+}
+
+/**
+ * The one bundle of an archive.
+ *
+ * @throws EndpointError as {@link findBundles}, and `unsupported_bundle` when there are several
+ */
+export function findBundle(paths: readonly string[], options: { readonly allowCustomCode: boolean }): BundleLayout {
+  const [bundle, ...others] = findBundles(paths, options);
+  if (others.length > 0 || bundle?.name !== undefined) {
+    const message =
+      'The archive holds bundles/<model>/ folders; this version serves one bundle an archive: pack each on its own.';
+    throw new EndpointError('unsupported_bundle', message);
+  }
+  return bundle as BundleLayout;
+}
+
+function rootOf(paths: readonly string[]): string {
+  const hasMark = (root: string): boolean => paths.some((path) => marks.some((mark) => path.startsWith(root + mark)));
+  if (hasMark('')) return '';
+  const folders = new Set(paths.map((path) => path.slice(0, path.indexOf('/') + 1)));
+  const [folder] = folders;
+  if (folders.size === 1 && folder && hasMark(folder)) return folder;
+  const message = `The model archive is no bundle: ${metadataFile} and ${onnxFile} must lie in it, or in one folder of it.`;
+  throw new EndpointError('invalid_archive', message);
+}
+
+function checkBundle(
+  paths: readonly string[],
+  root: string,
+  name: string | undefined,
+  allowCustomCode: boolean,
+): BundleLayout {
+  const has = (path: string): boolean => paths.includes(root + path);
+  const of = name === undefined ? 'The bundle' : `The bundle "${name}"`;
+  if (has(handlerFile)) {
+    const hint = allowCustomCode
+      ? 'this version does not run custom handlers yet'
+      : 'custom code is off (ALLOW_CUSTOM_CODE)';
+    throw new EndpointError('unsupported_bundle', `${of} has ${handlerFile}: ${hint}.`);
+  }
+  if (!has(onnxFile)) throw missingOnnx(of, has);
+  if (!has(metadataFile)) throw new EndpointError('invalid_archive', `${of} has no ${metadataFile}.`);
+  const inferenceConfig = inferenceFiles.find(has);
+  if (!inferenceConfig) {
+    throw new EndpointError('invalid_archive', `${of} has neither ${inferenceFiles.join(' nor ')}.`);
+  }
+  return { root, name, inferenceConfig };
+}
+
+function missingOnnx(of: string, has: (path: string) => boolean): EndpointError {
+  const isTorch = has('models/model.pt') || has('models/model.ts');
+  if (!isTorch) return new EndpointError('invalid_archive', `${of} has no ${onnxFile}.`);
+  return new EndpointError('unsupported_bundle', `${of} has no ${onnxFile}; in its folder run: ${exportCommand(has)}`);
+}
+
+/** MONAI's command that exports the network; run by the bundle's author, never by us. */
+function exportCommand(has: (path: string) => boolean): string {
+  const config = inferenceFiles.find(has) ?? inferenceFiles[0];
+  return (
+    `python -m monai.bundle onnx_export --net_id network_def --filepath ${onnxFile} --ckpt_file models/model.pt ` +
+    `--meta_file ${metadataFile} --config_file ${config}`
+  );
+}
