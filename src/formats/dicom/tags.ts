@@ -181,6 +181,7 @@ export const tags = {
   LUTExplanation: 0x00283003,
   ModalityLUTType: 0x00283004,
   LUTData: 0x00283006,
+  SpatialLocationsPreserved: 0x0028135a,
   PixelMeasuresSequence: 0x00289110,
   FrameVOILUTSequence: 0x00289132,
   PixelValueTransformationSequence: 0x00289145,
