@@ -82,8 +82,8 @@ export async function encodeHtj2k(pixels: Uint8Array, info: Htj2kFrameInfo): Pro
       .set(pixels);
     encoder.setQuality(true, 0);
     encoder.setProgressionOrder(RPCL);
-    // Without a wavelet level the encoder loses the least value of 16 bits (-32768 comes back as 0).
-    encoder.setDecompositions(Math.max(decompositionsFor(width, height), bitsAllocated === 16 ? 1 : 0));
+    // Without a wavelet level the encoder loses the least value (0 of unsigned, -32768 of signed 16 bits).
+    encoder.setDecompositions(Math.max(decompositionsFor(width, height), 1));
     encoder.setTLMMarker(true);
     encoder.setTilePartDivisionsAtResolutions(true);
     encoder.encode();

@@ -36,7 +36,9 @@ export async function storeFrame(plan: FramePlan, index: number): Promise<Stored
   const { format, receivedSyntaxUid, storage } = plan;
   const received = plan.frame(index);
   if (storage === 'raw') return { bytes: received, entry: entryOf(received, plan) };
-  const pixels = await decodeFrame({ ...format, bytes: received, transferSyntaxUid: receivedSyntaxUid });
+  const decodedFrame = await decodeFrame({ ...format, bytes: received, transferSyntaxUid: receivedSyntaxUid });
+  // Some codecs give a Uint8ClampedArray in disguise.
+  const pixels = new Uint8Array(decodedFrame.buffer, decodedFrame.byteOffset, decodedFrame.byteLength);
   if (storage === 'uncompressed') return { bytes: pixels, entry: entryOf(pixels, plan) };
   if (storage === 'as-received') {
     if (receivedSyntaxUid !== transferSyntax.htj2kLosslessRpcl) {
