@@ -1,4 +1,4 @@
-import { realpath } from 'node:fs/promises';
+import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { EndpointError } from '../errors.ts';
@@ -82,6 +82,14 @@ async function realPathOf(path: string): Promise<string> {
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (code !== 'ENOENT' && code !== 'ENOTDIR') throw outside();
+      // A link that leads nowhere yet would be followed by the write that makes its target.
+      if (
+        await lstat(current).then(
+          () => true,
+          () => false,
+        )
+      )
+        throw outside();
       if (dirname(current) === current) return join(current, ...rest);
       rest.unshift(basename(current));
       current = dirname(current);

@@ -42,10 +42,10 @@ export class Application {
   /**
    * Runs the graph.
    *
-   * @returns the outputs of each operator
+   * @returns a function that gives the outputs of an operator
    * @throws EndpointError what an operator throws; `internal` for a graph with a cycle
    */
-  async run(context: ExecutionContext): Promise<ReadonlyMap<object, unknown>> {
+  async run(context: ExecutionContext): Promise<<Outputs extends object>(of: Operator<never, Outputs>) => Outputs> {
     const results = new Map<object, unknown>();
     const waiting = [...this.#operators];
     while (waiting.length > 0) {
@@ -57,7 +57,7 @@ export class Application {
       throwIfAborted(context.signal);
       results.set(operator, await operator.compute(this.#inputsOf(operator, results) as never, context));
     }
-    return results;
+    return <Outputs extends object>(of: Operator<never, Outputs>) => results.get(of) as Outputs;
   }
 
   #inputsOf(operator: AnyOperator, results: ReadonlyMap<object, unknown>): Record<string, unknown> {

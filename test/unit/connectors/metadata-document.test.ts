@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { parseMetadataDocument } from '../../../src/connectors/healthimaging/metadata-document.ts';
+import { tags } from '../../../src/formats/dicom/dictionary.ts';
+import { hasShared, shared } from '../../support/shared-data.ts';
+
+const documentOf = (dicom: object, more: object = {}) => ({
+  Patient: { DICOM: { PatientName: 'Müller^Jürgen', PatientID: 'A' } },
+  Study: {
+    DICOM: { StudyInstanceUID: '1.2' },
+    Series: {
+      '1.3': {
+        DICOM: { Modality: 'CT' },
+        Instances: { '1.4': { DICOM: dicom, DICOMVRs: {}, ImageFrames: [], ...more } },
+      },
+    },
+  },
+});
+const instanceOf = (dicom: object, more: object = {}) =>
+  parseMetadataDocument(documentOf(dicom, more))[0]!.instances[0]!;
+
+describe('parseMetadataDocument', () => {
+  it('merges the levels and keeps text as Unicode', () => {
+    const { attributes } = instanceOf({ InstanceNumber: '3 ' });
+    expect(attributes.string(tags.PatientName)).toBe('Müller^Jürgen');
+    expect(attributes.string(tags.Modality)).toBe('CT');
+    expect(attributes.get(tags.InstanceNumber)).toEqual({ vr: 'IS', values: ['3'] });
+  });
+
+  it('trims decimal strings and turns null into an empty element', () => {
+    const { attributes } = instanceOf({ PixelSpacing: ['0.25', '0.25 '], AccessionNumber: null });
+    expect(attributes.get(tags.PixelSpacing)).toEqual({ vr: 'DS', values: ['0.25', '0.25'] });
+    expect(attributes.get(tags.AccessionNumber)).toEqual({ vr: 'SH', values: [] });
+  });
+
+  it('leaves out pixel data and file meta', () => {
+    const { attributes } = instanceOf({
+      PixelData: null,
+      TransferSyntaxUID: '1.2.840.10008.1.2',
+      ImplementationClassUID: '1',
+    });
+    expect(attributes.has(tags.PixelData)).toBe(false);
+    expect(attributes.has(tags.TransferSyntaxUID)).toBe(false);
+  });
+
+  it('takes VRs from DICOMVRs, for private elements too, else from the dictionary and PixelRepresentation', () => {
+    const { attributes } = instanceOf(
+      { PixelRepresentation: 1, SmallestImagePixelValue: -5, '00091010': 'AAE=', '00091011': '12' },
+      { DICOMVRs: { '00091010': 'OB', '00091011': 'IS' } },
+    );
+    expect(attributes.get(tags.SmallestImagePixelValue)).toEqual({ vr: 'SS', values: [-5] });
+    expect(attributes.bytes(0x00091010)).toEqual(Buffer.from([0, 1]));
+    expect(attributes.get(0x00091011)?.vr).toBe('IS');
+  });
+
+  it('reads sequences', () => {
+    const { attributes } = instanceOf({
+      ReferencedImageSequence: [{ ReferencedSOPInstanceUID: '1.9' }, { ReferencedSOPInstanceUID: null }],
+    });
+    const items = attributes.items(tags.ReferencedImageSequence);
+    expect(items.map((item) => item.string(tags.ReferencedSOPInstanceUID))).toEqual(['1.9', undefined]);
+  });
+
+  it.each([[null], [undefined], ['']])('takes StoredTransferSyntaxUID %s for the storage format', (uid) => {
+    expect(instanceOf({}, { StoredTransferSyntaxUID: uid }).transferSyntaxUid).toBe('1.2.840.10008.1.2.4.202');
+  });
+
+  it('gives the checksum of the full resolution', () => {
+    const frame = {
+      ID: 'f',
+      FrameSizeInBytes: 8,
+      PixelDataChecksumFromBaseToFullResolution: [{ Checksum: 1 }, { Checksum: 4_294_967_295 }],
+    };
+    expect(instanceOf({}, { ImageFrames: [frame] }).frames).toEqual([
+      { id: 'f', decodedCrc32: 4_294_967_295, decodedBytes: 8 },
+    ]);
+  });
+
+  it.each([
+    ['a list', []],
+    ['no Study', {}],
+    ['Series as text', { Study: { Series: 'x' } }],
+    ['a frame without ID', documentOf({}, { ImageFrames: [{}] })],
+    ['an object as a value', documentOf({ Rows: {} })],
+    ['text as a binary number', documentOf({ Rows: 'many' })],
+  ])('refuses %s', (_name, document) => {
+    expect(() => parseMetadataDocument(document)).toThrowError(expect.objectContaining({ code: 'upstream_failed' }));
+  });
+
+  it.skipIf(!hasShared)('reads a real document of 588 instances', () => {
+    const text = gunzipSync(readFileSync(shared('data/healthimaging-metadata-588.json.gz'))).toString('utf8');
+    const [series, ...others] = parseMetadataDocument(JSON.parse(text));
+    expect(others).toEqual([]);
+    expect(series?.instances).toHaveLength(588);
+    for (const { attributes, frames, transferSyntaxUid } of series!.instances) {
+      expect(attributes.numbers(tags.ImagePositionPatient)).toHaveLength(3);
+      expect(attributes.number(tags.Rows)).toBe(512);
+      expect(transferSyntaxUid).toBe('1.2.840.10008.1.2.4.202');
+      expect(frames).toEqual([expect.objectContaining({ decodedBytes: 524_288, decodedCrc32: expect.any(Number) })]);
+    }
+  });
+});
