@@ -15,7 +15,7 @@ import { EndpointError } from '../errors.ts';
 import { importReportsDir } from '../local-store/import-reports.ts';
 import type { ImportFlags } from './commands/import.ts';
 import { imagingClient, isLocalEndpoint } from './endpoint-clients.ts';
-import { UsageError } from './exit-codes.ts';
+import { ReportedFailure, UsageError } from './exit-codes.ts';
 import { folderUri } from './server-uri.ts';
 import { createTerminal, formatTable } from './terminal.ts';
 
@@ -104,10 +104,10 @@ export async function runImport(source: string, flags: ImportFlags): Promise<voi
   for (const failure of report.failures)
     process.stderr.write(`${failure.file}: ${failure.error}: ${failure.message}\n`);
   if (report.failures.length > 0) {
-    throw new EndpointError('unprocessable_image', `${report.failures.length} files were not imported.`);
+    throw new ReportedFailure(`${report.failures.length} files were not imported.`);
   }
   if (report.imageSets.length === 0) {
-    throw new EndpointError('input_not_found', 'The folder holds no DICOM file.');
+    throw new ReportedFailure('The folder holds no DICOM file.');
   }
 }
 

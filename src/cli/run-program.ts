@@ -1,6 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { EndpointError } from '../errors.ts';
-import { exitCodes, UsageError } from './exit-codes.ts';
+import { exitCodes, ReportedFailure, UsageError } from './exit-codes.ts';
 
 /**
  * Runs a command line and gives its exit code. A failure is one line on standard error; with `--json` also
@@ -14,7 +14,7 @@ export async function runProgram(program: Command, args: readonly string[]): Pro
     // Commander has written its own message; help and version are no failures.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     const failure = describeFailure(thrown);
-    if (args.includes('--json')) {
+    if (args.includes('--json') && !(thrown instanceof ReportedFailure)) {
       process.stdout.write(`${JSON.stringify({ error: { code: failure.code, message: failure.message } })}\n`);
     }
     process.stderr.write(`map-endpoint: ${failure.message}\n`);

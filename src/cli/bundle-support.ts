@@ -1,0 +1,108 @@
+import { EndpointError } from '../errors.ts';
+import { Arguments } from '../monai/arguments.ts';
+import { compileBundle } from '../monai/bundle/compile-bundle.ts';
+import { compileTransforms } from '../monai/bundle/compose.ts';
+import { ConfigDocument } from '../monai/bundle/config-document.ts';
+import { readFirstOf } from '../monai/bundle/config-file.ts';
+import { Component, type ConfigValue, isList } from '../monai/bundle/config-value.ts';
+import type { IoNames } from '../monai/bundle/network-names.ts';
+import { unsupported } from '../monai/bundle/unsupported.ts';
+import { findInferer } from '../monai/inferers/registry.ts';
+import type { Transform } from '../monai/transforms/transform.ts';
+
+const configFiles = ['configs/inference.json', 'configs/inference.yaml', 'configs/inference.yml'];
+
+/** One step of a bundle, and whether this program runs it. */
+export interface StepSupport {
+  readonly section: 'preprocessing' | 'inferer' | 'postprocessing';
+  readonly target: string;
+  readonly supported: boolean;
+  /** Why not. */
+  readonly reason?: string;
+}
+
+export interface BundleSupport {
+  readonly steps: readonly StepSupport[];
+  /** Why the bundle as a whole can't be loaded; absent when it can. */
+  readonly refusal?: string;
+}
+
+/**
+ * Which steps of a bundle run here: each is tried by itself, so that all that is missing shows at once. The verdict on
+ * the whole is the loader's own.
+ */
+export async function bundleSupport(bundleDir: string, io: IoNames): Promise<BundleSupport> {
+  const refusal = await reasonOf(() => compileBundle(bundleDir, io));
+  const steps: StepSupport[] = [];
+  const found = await readFirstOf(bundleDir, configFiles);
+  if (found) {
+    const document = new ConfigDocument(found.root, found.file);
+    const preprocessing: Transform[] = [];
+    const root = await valueOf(document, 'preprocessing');
+    for (const step of stepsOf(root)) {
+      steps.push(
+        await trySection('preprocessing', step, () => {
+          preprocessing.push(
+            ...compileTransforms(step, found.file, 'preprocessing', {
+              preprocessing: [],
+              preprocessingRoot: undefined,
+            }),
+          );
+        }),
+      );
+    }
+    const inferer = await valueOf(document, 'inferer');
+    if (inferer instanceof Component) {
+      steps.push(
+        await trySection('inferer', inferer, () => {
+          const definition = findInferer(inferer.target);
+          if (!definition) throw unsupported('The inferer is not supported.', { file: found.file, place: 'inferer' });
+          definition.compile(new Arguments(inferer, found.file));
+        }),
+      );
+    }
+    const scope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined };
+    for (const step of stepsOf(await valueOf(document, 'postprocessing'))) {
+      steps.push(
+        await trySection('postprocessing', step, () => {
+          compileTransforms(step, found.file, 'postprocessing', scope);
+        }),
+      );
+    }
+  }
+  return { steps, ...(refusal === undefined ? {} : { refusal }) };
+}
+
+/** The evaluated section; undefined when it is missing or can't be evaluated, which the refusal of the whole tells. */
+async function valueOf(document: ConfigDocument, id: string): Promise<ConfigValue | undefined> {
+  if (!document.has(id)) return undefined;
+  let value: ConfigValue | undefined;
+  await reasonOf(() => {
+    value = document.resolve(id);
+  });
+  return value;
+}
+
+/** The components of a section; those of a `Compose` in its place. */
+function stepsOf(value: ConfigValue | undefined): Component[] {
+  if (!(value instanceof Component)) return [];
+  if (!/^(monai\..*\.)?Compose$/.test(value.target)) return [value];
+  const transforms = value.args.get('transforms') ?? [];
+  return (isList(transforms) ? transforms : [transforms]).flatMap(stepsOf);
+}
+
+async function trySection(section: StepSupport['section'], step: Component, compile: () => void): Promise<StepSupport> {
+  const reason = await reasonOf(compile);
+  return { section, target: step.target, supported: reason === undefined, ...(reason === undefined ? {} : { reason }) };
+}
+
+/** The message of a refusal; undefined when there was none. */
+async function reasonOf(work: () => unknown): Promise<string | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof EndpointError) return thrown.message;
+    throw thrown;
+  }
+}

@@ -1,0 +1,71 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { digestOfFiles, filesUnder, type TreeFile } from '../archive/digest.ts';
+import { findBundles } from '../archive/layout.ts';
+import { checkOnnxFile } from '../archive/onnx-check.ts';
+import { readTree } from '../archive/tree.ts';
+import { unpackArchive } from '../archive/unpack.ts';
+import { EndpointError } from '../errors.ts';
+import { archiveLimits } from './archive-limits.ts';
+import { type BundleDescription, describeBundle, formatDescription } from './bundle-description.ts';
+import type { InspectFlags } from './commands/inspect.ts';
+import { ReportedFailure } from './exit-codes.ts';
+import { createTerminal } from './terminal.ts';
+
+/**
+ * Describes the bundles of an archive, or of a folder, under the server's own rules.
+ *
+ * @throws EndpointError `invalid_archive`, `unsupported_bundle`
+ */
+export async function inspectArchive(path: string): Promise<BundleDescription[]> {
+  const { signal } = new AbortController();
+  const found = await statOf(path);
+  const workDir = await mkdtemp(join(tmpdir(), 'map-endpoint-inspect-'));
+  try {
+    const dir = found.isDirectory() ? path : join(workDir, 'model');
+    const tree = found.isDirectory()
+      ? await readTree(path, archiveLimits, signal)
+      : await unpackArchive(path, dir, archiveLimits, signal);
+    const layouts = findBundles(
+      tree.map((file) => file.path),
+      { allowCustomCode: false },
+    );
+    return await Promise.all(layouts.map(({ root }) => describe(join(dir, root), filesUnder(tree, root), signal)));
+  } finally {
+    await rm(workDir, { recursive: true, force: true });
+  }
+}
+
+/** `map-endpoint inspect`. */
+export async function runInspect(path: string, flags: InspectFlags): Promise<void> {
+  const terminal = createTerminal(flags.json);
+  const bundles = await inspectArchive(path);
+  terminal.json({ bundles });
+  for (const line of bundles.flatMap(formatDescription)) terminal.line(line);
+  const refusal = bundles.find((bundle) => bundle.refusal !== undefined)?.refusal;
+  if (refusal !== undefined) throw new ReportedFailure(refusal);
+}
+
+async function describe(dir: string, files: readonly TreeFile[], signal: AbortSignal): Promise<BundleDescription> {
+  const identity = {
+    sha256: digestOfFiles(files),
+    sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+  };
+  const described = await describeBundle(dir, identity);
+  try {
+    await checkOnnxFile(dir, signal);
+    return described;
+  } catch (thrown) {
+    if (!(thrown instanceof EndpointError) || described.refusal !== undefined) throw thrown;
+    return { ...described, refusal: thrown.message };
+  }
+}
+
+async function statOf(path: string) {
+  try {
+    return await stat(path);
+  } catch (cause) {
+    throw new EndpointError('invalid_archive', `There is no file or folder "${path}".`, { cause });
+  }
+}
