@@ -4,7 +4,7 @@ import type { NetworkSignature } from '../imaging/tensor.ts';
 export interface LoadedModel {
   /** Unique to this load; names the model to the session pool (a reload of the same bytes has another key). */
   readonly key: string;
-  /** TargetModel without suffix (self-managed), SageMaker's opaque name (managed). */
+  /** TargetModel without its suffix where it is known, else SageMaker's opaque name. */
   readonly name: string;
   /** Folder of the unpacked bundle (its root: `configs/`, `models/` lie in it). */
   readonly dir: string;
@@ -16,10 +16,11 @@ export interface LoadedModel {
 /** A use of a loaded model: it stays loaded until `release`. */
 export interface ModelLease {
   readonly model: LoadedModel;
+  /** Ends the use; a second call does nothing. */
   release(): void;
 }
 
-/** What loading adds to a bundle's folder; wired in `main.ts`: handler check in a pipeline process, session child. */
+/** What loading adds to a bundle's folder; wired in the composition root: handler check in a pipeline process, session child. */
 export interface ModelLoader {
   /**
    * Checks the bundle (its handler's `initialize`) and loads its network.
@@ -27,8 +28,34 @@ export interface ModelLoader {
    * @throws EndpointError `unsupported_bundle`, `invalid_archive`, `model_failed`, `insufficient_memory`, `deadline_exceeded`
    */
   load(model: Omit<LoadedModel, 'signature'>, signal: AbortSignal): Promise<{ signature: NetworkSignature }>;
-  /** Waits for running windows, ends the processes; resolves when the memory is back. Never throws. */
+  /**
+   * Waits for running windows, ends the processes; resolves when the memory is back. Never throws. Also called after a
+   * failed load, and for a key that holds nothing.
+   */
   unload(key: string): Promise<void>;
-  /** Bytes that the model's processes hold now (its measured peak afterwards stays the estimate). */
+  /** Measured bytes of all processes that hold the model, each at its peak; 0 when unknown. */
   usedBytes(key: string): number;
+  /** The most that one process of the model has held, in bytes; 0 when unknown. */
+  peakBytes(key: string): number;
+}
+
+/** A checked bundle on disk, ready to be loaded. */
+export interface PreparedBundle {
+  /** Root of the bundle. */
+  readonly dir: string;
+  readonly digest: string;
+  /** Bytes of `models/model.onnx` and its external data. */
+  readonly onnxBytes: number;
+}
+
+export type ModelState = 'LOADING' | 'READY' | 'UNLOADING' | 'FAILED';
+
+/** A model as metrics and repository listings show it. */
+export interface ModelStatus {
+  readonly name: string;
+  readonly state: ModelState;
+  /** Why it failed. */
+  readonly reason?: string;
+  /** Memory that is set aside for it or that it holds. */
+  readonly sizeBytes: number;
 }
