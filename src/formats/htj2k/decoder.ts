@@ -1,5 +1,5 @@
 import { EndpointError } from '../../errors.ts';
-import { openJph } from './openjph.ts';
+import { discardOpenJph, type OpenJphDecoder, openJph } from './openjph.ts';
 
 /** What the codestream's header must declare; checked before anything of its size is allocated. */
 export interface Htj2kExpectation {
@@ -81,9 +81,18 @@ export async function decodeHtj2k(
   } catch (thrown) {
     if (thrown instanceof EndpointError) throw thrown;
     // The codec throws bare numbers (pointers into its heap) and traps.
+    if (thrown instanceof Error && thrown.name === 'RuntimeError') discardOpenJph();
     throw new EndpointError('unprocessable_image', 'The HTJ2K codestream cannot be decoded.', { cause: thrown });
   } finally {
+    release(decoder);
+  }
+}
+
+function release(decoder: OpenJphDecoder): void {
+  try {
     decoder.delete();
+  } catch {
+    discardOpenJph();
   }
 }
 

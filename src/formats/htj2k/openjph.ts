@@ -55,3 +55,8 @@ export function openJph(): Promise<OpenJph> {
   })();
   return loading;
 }
+
+/** Forgets the instance, so that the next frame gets a new one: after a trap its heap may be torn. */
+export function discardOpenJph(): void {
+  loading = undefined;
+}
