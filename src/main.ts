@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConfigOverrides, type EndpointConfig, parseConfig } from './config.ts';
 import { EndpointError } from './errors.ts';
 import { createLogger } from './logger.ts';
-import { createModels } from './models.ts';
+import { createModels, type Models } from './models.ts';
 import { PipelineHost } from './pipeline-host/pipeline-host.ts';
 import { ScratchRoot } from './scratch-root.ts';
 import { createApp } from './server/app.ts';
@@ -42,42 +43,54 @@ const maxQueuedJobs = 100;
  */
 export async function startEndpoint(options: StartOptions): Promise<RunningEndpoint> {
   const config = parseConfig(process.env, options.mode, options.overrides);
-  const logger = createLogger('front', config.logLevel);
   process.title = 'me-front';
+  const started: (() => Promise<void> | void)[] = [];
+  const stopAll = async (): Promise<void> => {
+    for (const stop of started.splice(0).reverse()) await stop();
+  };
+  try {
+    return await start(config, options.mode, started, stopAll);
+  } catch (thrown) {
+    await stopAll();
+    throw thrown;
+  }
+}
+
+async function start(
+  config: EndpointConfig,
+  mode: StartOptions['mode'],
+  started: (() => Promise<void> | void)[],
+  stopAll: () => Promise<void>,
+): Promise<RunningEndpoint> {
+  const logger = createLogger('front', config.logLevel);
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const scratch = await ScratchRoot.open(config.dataDir);
-  const store = options.mode === 'local' ? await startStore(config, logger) : undefined;
-
-  const sessions = new SessionPool({
+  started.push(() => scratch.remove());
+  const store = mode === 'local' ? await startStore(config, logger) : undefined;
+  if (store) started.push(() => store.close());
+  const sessions = await SessionPool.start({
     dataDir: scratch.dir,
     workers: config.workers,
-    executionProviders: config.executionProviders,
+    providers: config.executionProviders,
+    environment: process.env,
     logger,
   });
+  started.push(() => sessions.close());
   const host = new PipelineHost({
     processes: config.pipelines,
     settings: pipelineSettings(config, store?.url),
     slots: sessions,
+    warnings: () => sessions.warnings,
     logger,
     maxQueued: maxQueuedJobs,
   });
-  const models = createModels({ config, sessions, host, logger });
-  const metrics = new EndpointMetrics({
-    queuedJobs: () => host.queued,
-    runningJobs: () => host.running,
-    pipelineProcesses: () => host.processes,
-    pipelineCrashes: () => host.crashes,
-    sessionChildren: () => sessions.children,
-    sessionRestarts: () => sessions.restarts,
-    runningWindows: () => sessions.runningWindows,
-    loadedModels: () => models.loaded(),
-  });
-  let started = false;
+  started.push(() => host.close());
+  const models = await createModels({ config, sessions, host, logger, scratchDir: scratch.dir });
   const health = new Health({
-    started: () => started,
     consecutiveFailedStarts: () => Math.max(host.consecutiveFailedStarts, sessions.consecutiveFailedStarts),
     warnings: () => sessions.warnings,
   });
+  const metrics = metricsOf(host, sessions, models);
   const app = createApp({
     logger,
     health,
@@ -87,41 +100,40 @@ export async function startEndpoint(options: StartOptions): Promise<RunningEndpo
     timeoutSeconds: config.requestTimeoutSeconds,
     maxBodyBytes: config.maxBodyBytes,
     concurrentJobs: config.pipelines,
-    scratchRoot: scratch.dir,
+    scratchRoot: join(scratch.dir, 'requests'),
     authToken: config.authToken,
     managementToken: config.managementToken,
     ...(store ? { local: { host: config.host, storeUrl: store.url } } : {}),
   });
-  const closeProcesses = async (): Promise<void> => {
-    host.close();
-    await Promise.all([models.close(), store?.close()]);
-    await sessions.close();
-    await scratch.remove();
-  };
-  try {
-    const server = await listen(app.listen(config.port, config.host));
-    await Promise.all([host.whenReady(), sessions.whenReady()]);
-    started = true;
-    const url = `http://${hostForUrl(config.host)}:${(server.address() as AddressInfo).port}`;
-    logger.info({ mode: options.mode, managed: config.managed }, 'ready');
-    let closing: Promise<void> | undefined;
-    const close = async (): Promise<void> => {
+  const server = await listen(app.listen(config.port, config.host));
+  started.push(() => drain(server));
+  await host.whenReady();
+  health.start();
+  logger.info({ mode, managed: config.managed }, 'ready');
+  let closing: Promise<void> | undefined;
+  return {
+    url: `http://${hostForUrl(config.host)}:${(server.address() as AddressInfo).port}`,
+    close: () => {
       health.drain();
-      logger.info('draining');
-      await drain(server);
-      await closeProcesses();
-    };
-    return {
-      url,
-      close: () => {
-        closing ??= close();
-        return closing;
-      },
-    };
-  } catch (thrown) {
-    await closeProcesses();
-    throw thrown;
-  }
+      closing ??= stopAll();
+      return closing;
+    },
+  };
+}
+
+function metricsOf(host: PipelineHost, sessions: SessionPool, models: Models): EndpointMetrics {
+  return new EndpointMetrics({
+    queuedJobs: () => host.queued,
+    runningJobs: () => host.running,
+    pipelineProcesses: () => host.processes,
+    pipelineCrashes: () => host.crashes,
+    sessionChildren: () => sessions.children,
+    sessionRestarts: () => sessions.restarts,
+    runningWindows: () => sessions.runningWindows,
+    providerFallback: () => sessions.warnings.length,
+    models: () => models.status(),
+    evictions: () => models.evictions(),
+  });
 }
 
 async function listen(server: Server): Promise<Server> {

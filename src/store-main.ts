@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { setPriority } from 'node:os';
 import { isOwnHost } from './api/own-host.ts';
 import { ThreadPool } from './compute/pool.ts';
+import { S3ImportObjects } from './connectors/s3/s3-import-objects.ts';
 import { S3Objects } from './connectors/s3/s3-objects.ts';
 import { asEndpointError } from './errors.ts';
 import { importReportsDir } from './local-store/import-reports.ts';
@@ -30,7 +31,9 @@ async function start(settings: StoreSettings): Promise<void> {
     region: settings.region,
     logger: createLogger('store', settings.logLevel),
     pool,
-    objects: new S3Objects({ region: settings.region, endpoint: settings.s3Endpoint, maxSockets: 16 }),
+    objects: new S3ImportObjects(
+      new S3Objects({ region: settings.region, endpoint: settings.s3Endpoint, maxSockets: 16 }),
+    ),
   });
   const app = createStoreApp(store);
   const server = createServer((request, response) => {

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { ComputePool } from '../compute/pool.ts';
 import type { ImageSource } from '../connectors/image-source.ts';
 import type { OutputSink } from '../connectors/output-sink.ts';
+import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Handler, ModelFacts } from './contract.ts';
 import { ModelHandler } from './model-handler.ts';
 
@@ -42,10 +43,14 @@ export class HandlerCatalog {
   /**
    * Initializes the model's handler: the check at load.
    *
+   * @param signature - of the loaded network, once it is known: checked too
+   *
    * @throws EndpointError `unsupported_bundle`, `invalid_archive`, `model_failed`
    */
-  async prepare(model: CatalogModel): Promise<ModelFacts> {
-    return (await this.#initialized(model)).facts;
+  async prepare(model: CatalogModel, signature: NetworkSignature | undefined): Promise<ModelFacts> {
+    const { handler, facts } = await this.#initialized(model);
+    if (signature) handler.checkNetwork?.(signature);
+    return facts;
   }
 
   async handlerOf(model: CatalogModel): Promise<Handler> {

@@ -5,6 +5,7 @@
  */
 import type { TimingsMs } from '../api/invocation.ts';
 import type { Network } from '../imaging/network.ts';
+import type { NetworkSignature } from '../imaging/tensor.ts';
 
 /** One request as a handler sees it. */
 export interface HandlerRequest {
@@ -47,6 +48,8 @@ export interface HandlerContext {
   readonly scratchDir: string;
   /** Milliseconds that the call waited before it reached the handler. */
   readonly waitedMs: { readonly queue: number; readonly load: number };
+  /** Degradations of the server that the answer shall tell. */
+  readonly warnings: readonly string[];
   /** The loaded network; undefined for a model without one (a custom handler's). */
   readonly network: Network | undefined;
   /** Tells how far the work is, 0 to 1. */
@@ -71,6 +74,12 @@ export interface ModelFacts {
 export interface Handler {
   /** Called once; a throw fails the load with its cause, and nothing stays registered. */
   initialize(context: InitializeContext): Promise<ModelFacts> | ModelFacts;
+  /**
+   * Checks that the loaded network fits the handler; called at load, before any request.
+   *
+   * @throws EndpointError `unsupported_bundle`
+   */
+  checkNetwork?(signature: NetworkSignature): void;
   handle(
     requests: readonly HandlerRequest[],
     context: HandlerContext,

@@ -1,18 +1,27 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { inferenceIdSchema, type InvocationRequest, parseInvocationRequest } from '../api/invocation.ts';
+import { type InvocationRequest, inferenceIdSchema, parseInvocationRequest } from '../api/invocation.ts';
 import type { MapJson } from '../api/map-json.ts';
 import { readMapJson } from '../archive/map-json-file.ts';
 import type { InputReference } from '../connectors/image-source.ts';
 import { EndpointError } from '../errors.ts';
-import type { ImagingBundle } from '../pipeline/imaging-bundle.ts';
+import type { NetworkSignature } from '../imaging/tensor.ts';
+import { compileBundle } from '../monai/bundle/compile-bundle.ts';
+import type { CompiledBundle } from '../monai/bundle/compiled-bundle.ts';
 import { runImagingJob } from '../pipeline/imaging-application.ts';
 import { deliverAnswer, deliveryOf } from './answer-delivery.ts';
 import type { HandlerCatalogOptions } from './catalog.ts';
-import type { Handler, HandlerContext, HandlerRequest, HandlerResult, InitializeContext, ModelFacts } from './contract.ts';
+import type {
+  Handler,
+  HandlerContext,
+  HandlerRequest,
+  HandlerResult,
+  InitializeContext,
+  ModelFacts,
+} from './contract.ts';
 
 interface Loaded {
-  readonly bundle: ImagingBundle;
+  readonly bundle: CompiledBundle;
   readonly mapJson: MapJson;
 }
 
@@ -37,13 +46,18 @@ export class ModelHandler implements Handler {
   /** Compiles the bundle: whatever it uses that we do not run is refused here, not at the first request. */
   async initialize(context: InitializeContext): Promise<ModelFacts> {
     const dir = context.systemProperties.model_dir;
-    const [bundle, mapJson] = await Promise.all([loadImagingBundle(dir), readMapJson(dir)]);
+    const mapJson = await readMapJson(dir);
+    const bundle = await compileBundle(dir, mapJson.io);
     this.#loaded = { bundle, mapJson };
     const { timeoutSeconds } = mapJson.inference;
     return {
       version: mapJson.version ?? bundle.metadata.version ?? '0',
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
     };
+  }
+
+  checkNetwork(signature: NetworkSignature): void {
+    this.#loaded?.bundle.checkNetwork(signature);
   }
 
   async handle(requests: readonly HandlerRequest[], context: HandlerContext): Promise<(HandlerResult | Error)[]> {
@@ -78,6 +92,7 @@ export class ModelHandler implements Handler {
       signal: context.signal,
       scratchDir: context.scratchDir,
       elapsedMs: context.waitedMs,
+      warnings: context.warnings,
       progress: (fraction, phase) => context.progress(fraction, phase),
       writing: (prefixUri) => context.writing(prefixUri),
     });

@@ -3,14 +3,16 @@
  * It has the AWS credentials and the compute threads; the networks run in session children.
  */
 import { ThreadPool } from '../compute/pool.ts';
+import { createConnectors } from '../connectors/drivers.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import { HandlerCatalog } from '../handlers/catalog.ts';
-import { createConnectors } from '../connectors/drivers.ts';
 import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
-import type { FromPipeline, PipelineJob, PipelineModel, PipelineSettings, ToPipeline } from './protocol.ts';
+import type { FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
+
+type PrepareMessage = Extract<ToPipeline, { type: 'prepare' }>;
 
 interface Running {
   readonly catalog: HandlerCatalog;
@@ -40,9 +42,10 @@ function configure(settings: PipelineSettings): void {
   send({ type: 'ready' });
 }
 
-async function prepare({ catalog, logger }: Running, id: number, model: PipelineModel): Promise<void> {
+async function prepare({ catalog, logger }: Running, message: PrepareMessage): Promise<void> {
+  const { id, model, signature } = message;
   try {
-    send({ type: 'prepared', id, model: await catalog.prepare(model) });
+    send({ type: 'prepared', id, model: await catalog.prepare(model, signature) });
   } catch (thrown) {
     const error = asEndpointError(thrown);
     if (error.code === 'internal')
@@ -64,6 +67,7 @@ async function run({ catalog, networks, settings, logger }: Running, job: Pipeli
       deadline: job.deadline,
       scratchDir: job.scratchDir,
       waitedMs: job.waitedMs,
+      warnings: job.warnings,
       network: networks.networkOf(model.key, job.signature, settings.workers + 1),
       progress: (fraction, phase) => send({ type: 'progress', jobId, fraction, phase }),
       writing: (prefixUri) => send({ type: 'writing', jobId, prefixUri }),
@@ -87,7 +91,7 @@ process.on('message', (received) => {
   if (!running) return;
   switch (message.type) {
     case 'prepare':
-      void prepare(running, message.id, message.model);
+      void prepare(running, message);
       break;
     case 'job':
       void run(running, message.job);

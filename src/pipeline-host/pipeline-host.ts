@@ -1,5 +1,6 @@
 import { abortError, EndpointError } from '../errors.ts';
 import type { ModelFacts } from '../handlers/contract.ts';
+import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker } from '../sessions/slots.ts';
 import { JobQueue } from './job-queue.ts';
@@ -11,6 +12,8 @@ export interface PipelineHostOptions {
   readonly processes: number;
   readonly settings: PipelineSettings;
   readonly slots: SlotBroker;
+  /** Degradations that answers shall tell: a fallback to another execution provider. */
+  readonly warnings: () => readonly string[];
   readonly logger: Logger;
   /** Jobs that may wait; one more is refused with `overloaded`. */
   readonly maxQueued: number;
@@ -19,7 +22,7 @@ export interface PipelineHostOptions {
 }
 
 /** A job before it has a process: its queue time is filled in when it gets one. */
-export type JobRequest = Omit<PipelineJob, 'jobId' | 'waitedMs'> & { readonly loadMs: number };
+export type JobRequest = Omit<PipelineJob, 'jobId' | 'waitedMs' | 'warnings'> & { readonly loadMs: number };
 
 interface WaitingJob {
   readonly modelName: string;
@@ -76,12 +79,14 @@ export class PipelineHost {
   /**
    * Runs the model's `initialize` in a process: the check at load.
    *
+   * @param signature - of the loaded network, once it is known: checked too
+   *
    * @throws EndpointError `unsupported_bundle`, `invalid_archive`, `worker_crashed`
    */
-  async prepare(model: PipelineModel, signal: AbortSignal): Promise<ModelFacts> {
+  async prepare(model: PipelineModel, signal: AbortSignal, signature?: NetworkSignature): Promise<ModelFacts> {
     const process = this.#anyProcess();
     await process.ready;
-    const prepared = process.prepare(model);
+    const prepared = process.prepare(model, signature);
     return await Promise.race([prepared, rejectOnAbort(signal, prepared)]);
   }
 
@@ -111,7 +116,7 @@ export class PipelineHost {
           const waitedMs = { queue: performance.now() - queuedAt, load: loadMs };
           this.#running++;
           process
-            .run({ ...job, jobId: this.#nextJobId++, waitedMs }, signal, onProgress)
+            .run({ ...job, jobId: this.#nextJobId++, waitedMs, warnings: this.#options.warnings() }, signal, onProgress)
             .then(resolve, reject)
             .finally(() => {
               this.#running--;

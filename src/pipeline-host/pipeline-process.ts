@@ -3,16 +3,10 @@ import { setPriority } from 'node:os';
 import { compiledUrl } from '../compiled-url.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import type { ModelFacts } from '../handlers/contract.ts';
+import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker, SlotGrant } from '../sessions/slots.ts';
-import type {
-  FromPipeline,
-  JobItem,
-  PipelineJob,
-  PipelineModel,
-  PipelineSettings,
-  ToPipeline,
-} from './protocol.ts';
+import type { FromPipeline, JobItem, PipelineJob, PipelineModel, PipelineSettings, ToPipeline } from './protocol.ts';
 
 /** What the front's side of a pipeline process needs. */
 export interface PipelineProcessOptions {
@@ -78,11 +72,11 @@ export class PipelineProcess {
   }
 
   /** Runs a model's `initialize`; also possible while a job runs. */
-  prepare(model: PipelineModel): Promise<ModelFacts> {
+  prepare(model: PipelineModel, signature?: NetworkSignature): Promise<ModelFacts> {
     const id = this.#nextPrepareId++;
     return new Promise((resolve, reject) => {
       this.#prepares.set(id, { resolve, reject });
-      this.#send({ type: 'prepare', id, model });
+      this.#send({ type: 'prepare', id, model, ...(signature ? { signature } : {}) });
     });
   }
 

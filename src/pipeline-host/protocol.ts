@@ -41,6 +41,8 @@ export interface PipelineJob {
   readonly deadline: number;
   readonly scratchDir: string;
   readonly waitedMs: { readonly queue: number; readonly load: number };
+  /** Degradations of the server that the answer shall tell. */
+  readonly warnings: readonly string[];
 }
 
 /** The i-th result of a job: what the handler gave, or why this item failed. */
@@ -50,7 +52,12 @@ export type JobItem =
 
 export type ToPipeline =
   | { readonly type: 'configure'; readonly settings: PipelineSettings }
-  | { readonly type: 'prepare'; readonly id: number; readonly model: PipelineModel }
+  | {
+      readonly type: 'prepare';
+      readonly id: number;
+      readonly model: PipelineModel;
+      readonly signature?: NetworkSignature;
+    }
   | { readonly type: 'job'; readonly job: PipelineJob }
   | { readonly type: 'cancel'; readonly jobId: number; readonly error: ErrorBody }
   | { readonly type: 'granted'; readonly id: number; readonly grant: SlotGrant }

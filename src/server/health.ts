@@ -2,8 +2,6 @@ import { Router } from 'express';
 
 /** What readiness is made of; values are read at each probe. */
 export interface HealthSources {
-  /** True once the processes that take work are up. */
-  readonly started: () => boolean;
   /** Starts of child processes that failed in a row. */
   readonly consecutiveFailedStarts: () => number;
   /** Degradations that do not stop the work: a fallback to another execution provider, say. */
@@ -16,6 +14,7 @@ const unwellAfterFailedStarts = 3;
 /** Liveness and readiness of the server. */
 export class Health {
   readonly #sources: HealthSources;
+  #started = false;
   #draining = false;
 
   constructor(sources: HealthSources) {
@@ -26,13 +25,18 @@ export class Health {
     return this.#draining;
   }
 
+  /** The processes that take work are up. */
+  start(): void {
+    this.#started = true;
+  }
+
   /** From now on the server takes no new work. */
   drain(): void {
     this.#draining = true;
   }
 
   get ready(): boolean {
-    return !this.#draining && this.#sources.started() && !this.#failing();
+    return !this.#draining && this.#started && !this.#failing();
   }
 
   /** Why the server isn't ready, and what is degraded. */

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { TimingsMs } from '../api/invocation.ts';
+import type { ModelStatus } from '../model-cache/model.ts';
 
 /** Values that other parts hold, read when `/metrics` is asked for. */
 export interface MetricSources {
@@ -10,7 +11,9 @@ export interface MetricSources {
   readonly sessionChildren: () => number;
   readonly sessionRestarts: () => number;
   readonly runningWindows: () => number;
-  readonly loadedModels: () => readonly { readonly name: string; readonly bytes: number }[];
+  readonly providerFallback: () => number;
+  readonly evictions: () => number;
+  readonly models: () => readonly ModelStatus[];
 }
 
 /** Prometheus metrics of the front. Labels are model names, codes and phases: never anything of a patient. */
@@ -61,14 +64,16 @@ export class EndpointMetrics {
     gauge('session_children', 'Session children.', sources.sessionChildren);
     gauge('session_restarts', 'Session children that died and were replaced since the start.', sources.sessionRestarts);
     gauge('running_windows', 'Windows that run on session children now.', sources.runningWindows);
+    gauge('provider_fallback', '1 when a GPU provider was asked for and the CPU is used.', sources.providerFallback);
+    gauge('evictions', 'Models unloaded to make room since the start.', sources.evictions);
     new Gauge({
       name: 'map_endpoint_model_memory_bytes',
-      help: 'Memory of the processes of each loaded model.',
-      labelNames: ['model'],
+      help: 'Memory of the processes of each model, by its state.',
+      labelNames: ['model', 'state'],
       registers,
       collect() {
         this.reset();
-        for (const { name, bytes } of sources.loadedModels()) this.set({ model: name }, bytes);
+        for (const { name, state, sizeBytes } of sources.models()) this.set({ model: name, state }, sizeBytes);
       },
     });
   }

@@ -27,7 +27,7 @@ describe.skipIf(!hasShared)('bad input', () => {
   const uriOf = (path: string): string => `${pathToFileURL(path).href}/`;
   const invokeFolder = (path: string, extra: object = {}) =>
     endpoint.invoke(spleen, { inputs: [{ uri: uriOf(path) }], ...extra });
-  const leftovers = (): string[] => filesUnder(`${endpoint.dataDir}/run`).filter((file) => !file.endsWith('.sock'));
+  const leftovers = (): string[] => filesUnder(`${endpoint.dataDir}/run`).filter((file) => file.includes('/requests/'));
   const expectError = async (response: Response, status: number, code: string, message: RegExp): Promise<void> => {
     const error = await errorOf(response);
     expect(error).toMatchObject({ status, code });

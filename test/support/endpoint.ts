@@ -1,10 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { readPart10 } from '../../src/formats/dicom/part10-reader.ts';
+import { tags } from '../../src/formats/dicom/tags.ts';
 
 const cli = fileURLToPath(new URL('../../dist/cli/map-endpoint.js', import.meta.url));
 
@@ -126,4 +129,20 @@ export function filesUnder(folder: string): string[] {
 export async function errorOf(response: Response): Promise<{ status: number; code: string; message: string }> {
   const { error } = (await response.json()) as { error: { code: string; message: string } };
   return { status: response.status, ...error };
+}
+
+/**
+ * Checksums of an answer's results. A DICOM object carries the time of its writing, so its pixel data counts; other
+ * files count whole.
+ */
+export function resultSums(answer: {
+  outputs: readonly { type: string; sha256: string; base64?: string }[];
+}): [type: string, sha256: string][] {
+  return answer.outputs.map(({ type, sha256, base64 }) => {
+    if (type !== 'dicom-seg') return [type, sha256];
+    const file = readPart10(Buffer.from(base64 as string, 'base64'));
+    const hash = createHash('sha256').update(file.dataset.string(tags.SOPInstanceUID) as string);
+    for (let frame = 0; frame < file.numberOfFrames; frame++) hash.update(file.frame(frame));
+    return [type, hash.digest('hex')];
+  });
 }

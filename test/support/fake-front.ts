@@ -60,9 +60,12 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
     sessionChildren: zero,
     sessionRestarts: zero,
     runningWindows: zero,
-    loadedModels: () => [],
+    providerFallback: zero,
+    evictions: zero,
+    models: () => [],
   });
-  const health = new Health({ started: () => true, consecutiveFailedStarts: zero, warnings: () => [] });
+  const health = new Health({ consecutiveFailedStarts: zero, warnings: () => [] });
+  health.start();
   const maxBodyBytes = options.maxBodyBytes ?? 4 * 1024 * 1024;
   const scratchRoot = mkdtempSync(join(tmpdir(), 'fake-front-'));
   const app = createApp({

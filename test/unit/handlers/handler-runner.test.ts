@@ -22,6 +22,7 @@ const run = (handle: Handler['handle'], ids = ['a', 'b']) =>
     deadline: 0,
     scratchDir,
     waitedMs: { queue: 0, load: 0 },
+    warnings: [],
     network: undefined,
     progress: () => undefined,
     writing: () => undefined,

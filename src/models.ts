@@ -1,0 +1,118 @@
+/** Wires the model cache: where models come from, what loading one means, and the regime of this server. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { EndpointConfig } from './config.ts';
+import { FolderArchives } from './connectors/filesystem/folder-archives.ts';
+import { S3Archives } from './connectors/s3/s3-archives.ts';
+import { S3Objects } from './connectors/s3/s3-objects.ts';
+import { EndpointError } from './errors.ts';
+import type { Logger } from './logger.ts';
+import type { ArchiveSource } from './model-cache/archive-source.ts';
+import { DiskCache } from './model-cache/disk-cache.ts';
+import { ManagedModels } from './model-cache/managed-models.ts';
+import { MemoryEstimates } from './model-cache/memory-estimates.ts';
+import type { ModelStatus } from './model-cache/model.ts';
+import type { BundleRules } from './model-cache/prepare-bundle.ts';
+import { Residency } from './model-cache/residency.ts';
+import { SelfManagedModels } from './model-cache/self-managed-models.ts';
+import { SingleModel } from './model-cache/single-model.ts';
+import { NetworkLoader } from './network-loader.ts';
+import type { PipelineHost } from './pipeline-host/pipeline-host.ts';
+import type { ModelDirectory } from './server/invocation.ts';
+import type { ManagedRegistry } from './server/model-registry.ts';
+import { CpuDevice, type Device, NvidiaDevice } from './sessions/device.ts';
+import type { SessionPool } from './sessions/session-pool.ts';
+
+export interface ModelsOptions {
+  readonly config: EndpointConfig;
+  readonly sessions: SessionPool;
+  readonly host: PipelineHost;
+  readonly logger: Logger;
+  /** Folder of this process, where models are unpacked. */
+  readonly scratchDir: string;
+}
+
+/** The models of a server. */
+export interface Models {
+  readonly directory: ModelDirectory;
+  readonly registry: ManagedRegistry;
+  status(): readonly ModelStatus[];
+  evictions(): number;
+}
+
+/** Where SageMaker puts the model of a single-model container, and those of a multi-model one. */
+const singleModelDir = '/opt/ml/model';
+const managedModelsDir = '/opt/ml/models';
+
+export async function createModels(options: ModelsOptions): Promise<Models> {
+  const { config, sessions, host, logger, scratchDir } = options;
+  const loader = new NetworkLoader(host, sessions);
+  const residency = new Residency({
+    device: await deviceOf(config, sessions),
+    loader,
+    estimates: new MemoryEstimates(config.executionProviders.join(',')),
+    logger,
+  });
+  const rules: BundleRules = {
+    maxBytes: config.maxArchiveBytes,
+    maxEntries: config.maxArchiveEntries,
+    allowCustomCode: config.allowCustomCode,
+  };
+  const folder = modelsFolder(config);
+  const registry = new ManagedModels({
+    residency,
+    rules,
+    roots: folder === undefined ? [managedModelsDir] : [managedModelsDir, folder],
+  });
+  const single = new SingleModel({ dir: singleModelDir, residency, rules });
+  const stored = storedModels(config, folder, residency, rules, logger, join(scratchDir, 'models'));
+  return {
+    directory: {
+      acquire: async (target, signal) => {
+        if (target === undefined) return await single.acquire(signal);
+        if (stored) return await stored.acquire(target, signal);
+        throw new EndpointError(
+          'model_not_found',
+          `There is no model "${target}": this server was given no MODEL_DATA_URL.`,
+        );
+      },
+      timeoutSeconds: (key) => loader.timeoutSeconds(key),
+    },
+    registry,
+    status: () => residency.status(),
+    evictions: () => residency.evictions,
+  };
+}
+
+/** The self-managed regime's models; none where SageMaker manages them or no place of models is set. */
+function storedModels(
+  config: EndpointConfig,
+  folder: string | undefined,
+  residency: Residency,
+  rules: BundleRules,
+  logger: Logger,
+  dir: string,
+): SelfManagedModels | undefined {
+  if (config.managed || config.modelDataUrl === undefined) return undefined;
+  const source: ArchiveSource =
+    folder === undefined
+      ? new S3Archives(
+          new S3Objects({ region: config.region, endpoint: config.s3Endpoint, maxSockets: 8 }),
+          config.modelDataUrl,
+        )
+      : new FolderArchives(folder);
+  const disk = new DiskCache({ dir, budgetBytes: config.diskBudgetBytes, source, rules });
+  return new SelfManagedModels({ source, disk, residency, refreshSeconds: config.modelRefreshSeconds, logger });
+}
+
+/** `MODEL_DATA_URL` as a folder of this machine; undefined when it is elsewhere or not set. */
+function modelsFolder({ managed, modelDataUrl }: EndpointConfig): string | undefined {
+  if (managed || modelDataUrl === undefined || modelDataUrl.startsWith('s3://')) return undefined;
+  return modelDataUrl.startsWith('file://') ? fileURLToPath(modelDataUrl) : modelDataUrl;
+}
+
+async function deviceOf(config: EndpointConfig, sessions: SessionPool): Promise<Device> {
+  const onGpu = config.executionProviders.includes('cuda') && sessions.warnings.length === 0;
+  if (onGpu) return await NvidiaDevice.open(0);
+  return new CpuDevice(config.memoryBudgetBytes, () => 0);
+}
