@@ -30,7 +30,8 @@ export interface SampleModes {
 
 /**
  * Positions and weights of one axis, with the very rounding of torch's `affine_grid` and `grid_sample` in double
- * precision: a position halfway between two voxels (2 mm to 1 mm) goes to the same one as there.
+ * precision: a position halfway between two voxels (2 mm to 1 mm) goes to the same one as there. (On a turned grid such
+ * positions carry the noise of the matrix solver, in MONAI too.)
  */
 export function sampleAxis(map: AxisMap, modes: SampleModes): AxisSamples {
   const n = map.outputSize;
@@ -65,8 +66,9 @@ function axisPositions({ scale, shift, inputSize, outputSize: n }: AxisMap, alig
   const inputShift = alignCorners ? -1 : 1 / inputSize - 1;
   const outputStep = 2 / (alignCorners ? (n <= 1 ? 2 : n) - 1 : n);
   const outputShift = alignCorners ? -1 : 1 / n - 1;
-  const theta = inputStep * scale * (1 / outputStep);
-  const thetaShift = inputStep * scale * (-outputShift / outputStep) + (inputStep * shift + inputShift);
+  const indexStep = 1 / outputStep;
+  const theta = inputStep * scale * indexStep;
+  const thetaShift = inputStep * scale * (-outputShift * indexStep) + (inputStep * shift + inputShift);
   for (let index = 0; index < n; index++) {
     const unit = alignCorners ? unitPosition(index, n) : (unitPosition(index, n) * (n - 1)) / n;
     const grid = unit * theta + thetaShift;

@@ -1,74 +1,182 @@
-import type { StridedImage } from '../../imaging/strided-image.ts';
+import { type Axis, memoryOrderOf, type StridedImage } from '../../imaging/strided-image.ts';
 import type { VoxelArray } from '../../imaging/volume.ts';
 import type { AxisSamples } from './axis-samples.ts';
 
 /** Samples of the three axes of a grid that stays parallel to its source: resampling is then separable. */
 export type GridSamples = readonly [AxisSamples, AxisSamples, AxisSamples];
 
+/** Which axis the computed rows run along, and the two loops around them. */
+export interface RowAxes {
+  readonly row: Axis;
+  readonly inner: Axis;
+  readonly outer: Axis;
+}
+
 /**
- * Interpolates one output row along x: the up to four source rows around it are blended into `blend`, then sampled.
- * Sums in double precision, rounded once to float32 at the end, as MONAI with its default float64.
- *
- * @param blend - scratch of at least the source's length along x
- * @param row - result, float32 values
+ * Rows along the source's fastest axis, so that they are read as they lie; the inner loop along the target's, so that a
+ * tile of rows fills whole cache lines.
  */
-export function interpolateRow(
-  source: StridedImage<VoxelArray>,
-  channel: number,
-  samples: GridSamples,
-  j: number,
-  k: number,
-  blend: Float64Array,
-  row: Float32Array,
-  rowStart: number,
-): void {
-  const [xs, ys, zs] = samples;
-  const [, sy, sz] = source.strides;
-  const base = source.offset + channel * source.channelStride;
-  const y0 = base + (ys.index0[j] as number) * sy;
-  const y1 = base + (ys.index1[j] as number) * sy;
-  const z0 = (zs.index0[k] as number) * sz;
-  const z1 = (zs.index1[k] as number) * sz;
-  const wy0 = ys.weight0[j] as number;
-  const wy1 = ys.weight1[j] as number;
-  const wz0 = zs.weight0[k] as number;
-  const wz1 = zs.weight1[k] as number;
-  blendRows(source, [y0 + z0, y1 + z0, y0 + z1, y1 + z1], [wy0 * wz0, wy1 * wz0, wy0 * wz1, wy1 * wz1], blend);
-  const { index0, index1, weight0, weight1 } = xs;
-  const n = index0.length;
-  for (let i = 0; i < n; i++) {
-    row[rowStart + i] =
-      (blend[index0[i] as number] as number) * (weight0[i] as number) +
-      (blend[index1[i] as number] as number) * (weight1[i] as number);
+export function rowAxesFor(source: StridedImage, target: StridedImage): RowAxes {
+  const row = memoryOrderOf(source).fastestFirst[0];
+  const [inner, outer] = memoryOrderOf(target).fastestFirst.filter((axis) => axis !== row) as [Axis, Axis];
+  return { row, inner, outer };
+}
+
+/**
+ * Computes output rows. Rows of one channel are asked for with the outer index fixed and the inner one rising:
+ * the two source rows around an inner index, blended along the outer axis, are then kept for the next.
+ *
+ * Sums in double precision, rounded once to float32 at the end, as MONAI with its default float64.
+ */
+export class RowSampler {
+  readonly #source: StridedImage<VoxelArray>;
+  readonly #along: AxisSamples;
+  readonly #step: number;
+  readonly #outer: AxisSamples;
+  readonly #inner: AxisSamples;
+  readonly #innerSize: number;
+  readonly #outerStride: number;
+  readonly #innerStride: number;
+  /** Sampling along the row early shortens it when it is made coarser; late is better when it is made finer. */
+  readonly #alongFirst: boolean;
+  readonly #full: Float64Array;
+  #low: KeptRow;
+  #high: KeptRow;
+
+  constructor(source: StridedImage<VoxelArray>, samples: GridSamples, axes: RowAxes) {
+    this.#source = source;
+    this.#along = samples[axes.row];
+    this.#outer = samples[axes.outer];
+    this.#inner = samples[axes.inner];
+    this.#step = source.strides[axes.row];
+    this.#innerSize = source.shape[axes.inner];
+    this.#outerStride = source.strides[axes.outer];
+    this.#innerStride = source.strides[axes.inner];
+    const outLength = samples[axes.row].index0.length;
+    const fullLength = source.shape[axes.row];
+    this.#alongFirst = outLength < fullLength;
+    this.#full = new Float64Array(fullLength);
+    const length = this.#alongFirst ? outLength : fullLength;
+    this.#low = { key: -1, values: new Float64Array(length) };
+    this.#high = { key: -1, values: new Float64Array(length) };
+  }
+
+  /** Writes one row to `out[start…]`. */
+  sample(channel: number, outer: number, inner: number, out: Float32Array, start: number): void {
+    const index0 = this.#inner.index0[inner] as number;
+    const index1 = this.#inner.index1[inner] as number;
+    const weight0 = this.#inner.weight0[inner] as number;
+    const weight1 = this.#inner.weight1[inner] as number;
+    const low = this.#kept(channel, outer, index0);
+    const high = weight1 === 0 ? low : this.#keptBeside(low, channel, outer, index1);
+    if (this.#alongFirst) blendRows(low.values, high.values, weight0, weight1, out, start);
+    else {
+      blendRows(low.values, high.values, weight0, weight1, this.#full, 0);
+      sampleRow(this.#full, this.#along, out, start);
+    }
+  }
+
+  #kept(channel: number, outer: number, index: number): KeptRow {
+    const key = this.#keyOf(channel, outer, index);
+    if (this.#low.key === key) return this.#low;
+    if (this.#high.key === key) {
+      [this.#low, this.#high] = [this.#high, this.#low];
+      return this.#low;
+    }
+    return this.#fill(this.#low, key, channel, outer, index);
+  }
+
+  #keptBeside(low: KeptRow, channel: number, outer: number, index: number): KeptRow {
+    const key = this.#keyOf(channel, outer, index);
+    if (low.key === key) return low;
+    return this.#high.key === key ? this.#high : this.#fill(this.#high, key, channel, outer, index);
+  }
+
+  #keyOf(channel: number, outer: number, index: number): number {
+    return (channel * this.#outer.index0.length + outer) * this.#innerSize + index;
+  }
+
+  /** Blends two source rows along the outer axis. */
+  #fill(row: KeptRow, key: number, channel: number, outer: number, index: number): KeptRow {
+    const { data, offset, channelStride } = this.#source;
+    const base = offset + channel * channelStride + index * this.#innerStride;
+    const a = base + (this.#outer.index0[outer] as number) * this.#outerStride;
+    const b = base + (this.#outer.index1[outer] as number) * this.#outerStride;
+    const wa = this.#outer.weight0[outer] as number;
+    const wb = this.#outer.weight1[outer] as number;
+    const target = this.#alongFirst ? this.#full : row.values;
+    if (data instanceof Float32Array) blendFloats(data, a, wa, b, wb, this.#step, target);
+    else blendIntegers(data, a, wa, b, wb, this.#step, target);
+    if (this.#alongFirst) sampleRow(this.#full, this.#along, row.values, 0);
+    row.key = key;
+    return row;
   }
 }
 
-/** Weighted sum of four source rows; rows of weight 0 are not read. */
-function blendRows(
-  source: StridedImage<VoxelArray>,
-  starts: readonly [number, number, number, number],
-  weights: readonly [number, number, number, number],
-  blend: Float64Array,
+interface KeptRow {
+  key: number;
+  readonly values: Float64Array;
+}
+
+function blendFloats(
+  data: Float32Array,
+  a: number,
+  wa: number,
+  b: number,
+  wb: number,
+  step: number,
+  out: Float64Array,
 ): void {
-  const { data } = source;
-  const step = source.strides[0];
-  const n = source.shape[0];
-  const [a, b, c, d] = starts;
-  const [wa, wb, wc, wd] = weights;
-  if (wb === 0 && wc === 0 && wd === 0) {
-    for (let i = 0, p = a; i < n; i++, p += step) blend[i] = wa * (data[p] as number);
-  } else if (wc === 0 && wd === 0) {
+  const n = out.length;
+  if (wb === 0) for (let i = 0, p = a; i < n; i++, p += step) out[i] = wa * (data[p] as number);
+  else
     for (let i = 0, p = a, q = b; i < n; i++, p += step, q += step)
-      blend[i] = wa * (data[p] as number) + wb * (data[q] as number);
-  } else if (wb === 0 && wd === 0) {
-    for (let i = 0, p = a, q = c; i < n; i++, p += step, q += step)
-      blend[i] = wa * (data[p] as number) + wc * (data[q] as number);
+      out[i] = wa * (data[p] as number) + wb * (data[q] as number);
+}
+
+/** The same for other element types, apart so that the engine compiles each for what it gets. */
+function blendIntegers(
+  data: VoxelArray,
+  a: number,
+  wa: number,
+  b: number,
+  wb: number,
+  step: number,
+  out: Float64Array,
+): void {
+  const n = out.length;
+  if (wb === 0) for (let i = 0, p = a; i < n; i++, p += step) out[i] = wa * (data[p] as number);
+  else
+    for (let i = 0, p = a, q = b; i < n; i++, p += step, q += step)
+      out[i] = wa * (data[p] as number) + wb * (data[q] as number);
+}
+
+function blendRows(
+  low: Float64Array,
+  high: Float64Array,
+  wl: number,
+  wh: number,
+  out: Float64Array | Float32Array,
+  start: number,
+): void {
+  const n = low.length;
+  if (out instanceof Float64Array)
+    for (let i = 0; i < n; i++) out[start + i] = (low[i] as number) * wl + (high[i] as number) * wh;
+  else for (let i = 0; i < n; i++) out[start + i] = (low[i] as number) * wl + (high[i] as number) * wh;
+}
+
+function sampleRow(row: Float64Array, samples: AxisSamples, out: Float64Array | Float32Array, start: number): void {
+  const { index0, index1, weight0, weight1 } = samples;
+  const n = index0.length;
+  if (out instanceof Float64Array) {
+    for (let i = 0; i < n; i++)
+      out[start + i] =
+        (row[index0[i] as number] as number) * (weight0[i] as number) +
+        (row[index1[i] as number] as number) * (weight1[i] as number);
   } else {
-    for (let i = 0, p = 0; i < n; i++, p += step)
-      blend[i] =
-        wa * (data[a + p] as number) +
-        wb * (data[b + p] as number) +
-        wc * (data[c + p] as number) +
-        wd * (data[d + p] as number);
+    for (let i = 0; i < n; i++)
+      out[start + i] =
+        (row[index0[i] as number] as number) * (weight0[i] as number) +
+        (row[index1[i] as number] as number) * (weight1[i] as number);
   }
 }

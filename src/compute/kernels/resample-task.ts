@@ -1,6 +1,6 @@
 import type { StridedImage } from '../../imaging/strided-image.ts';
 import type { VoxelArray } from '../../imaging/volume.ts';
-import { type GridSamples, interpolateRow } from './resample-rows.ts';
+import { type GridSamples, type RowAxes, RowSampler } from './resample-rows.ts';
 import type { KernelArray } from './shared-arrays.ts';
 import type { Slab } from './slabs.ts';
 
@@ -11,31 +11,28 @@ export interface ResampleInput extends Slab {
   readonly source: StridedImage<VoxelArray>;
   readonly target: StridedImage<KernelArray>;
   readonly samples: GridSamples;
-  /** The axis (y or z) that the slab cuts. */
-  readonly slabAxis: 1 | 2;
+  /** The slab cuts the outer one. */
+  readonly axes: RowAxes;
 }
 
 /** Resamples the slab of every channel: separable, linear or nearest as the samples' weights say. */
 export function resampleSlab(input: ResampleInput): void {
-  const { source, target, samples, slabAxis, from, to } = input;
-  const innerAxis = slabAxis === 1 ? 2 : 1;
-  const nx = target.shape[0];
-  const tile = new Float32Array(tileRows * nx);
-  const blend = new Float64Array(source.shape[0]);
+  const { source, target, samples, axes, from, to } = input;
+  const { row: rowAxis, inner: innerAxis, outer: outerAxis } = axes;
+  const length = target.shape[rowAxis];
+  const tile = new Float32Array(tileRows * length);
+  const sampler = new RowSampler(source, samples, axes);
   for (let channel = 0; channel < target.channels; channel++) {
     for (let outer = from; outer < to; outer++) {
       for (let inner = 0; inner < target.shape[innerAxis]; inner += tileRows) {
         const rows = Math.min(tileRows, target.shape[innerAxis] - inner);
-        for (let r = 0; r < rows; r++) {
-          const [j, k] = slabAxis === 1 ? [outer, inner + r] : [inner + r, outer];
-          interpolateRow(source, channel, samples, j, k, blend, tile, r * nx);
-        }
+        for (let r = 0; r < rows; r++) sampler.sample(channel, outer, inner + r, tile, r * length);
         const start =
           target.offset +
           channel * target.channelStride +
-          outer * target.strides[slabAxis] +
+          outer * target.strides[outerAxis] +
           inner * target.strides[innerAxis];
-        writeTile(tile, rows, nx, target.data, start, target.strides[0], target.strides[innerAxis]);
+        writeTile(tile, rows, length, target.data, start, target.strides[rowAxis], target.strides[innerAxis]);
       }
     }
   }
@@ -45,20 +42,22 @@ export function resampleSlab(input: ResampleInput): void {
 export function writeTile(
   tile: Float32Array | Uint8Array | Uint16Array,
   rows: number,
-  nx: number,
+  length: number,
   data: KernelArray,
   start: number,
-  stepX: number,
+  stepAlong: number,
   stepRow: number,
 ): void {
-  if (Math.abs(stepX) <= Math.abs(stepRow)) {
+  if (Math.abs(stepAlong) <= Math.abs(stepRow)) {
     for (let r = 0; r < rows; r++) {
-      for (let i = 0, p = start + r * stepRow, t = r * nx; i < nx; i++, p += stepX) data[p] = tile[t + i] as number;
+      for (let i = 0, p = start + r * stepRow, t = r * length; i < length; i++, p += stepAlong)
+        data[p] = tile[t + i] as number;
     }
     return;
   }
-  for (let i = 0; i < nx; i++) {
-    for (let r = 0, p = start + i * stepX, t = i; r < rows; r++, p += stepRow, t += nx) data[p] = tile[t] as number;
+  for (let i = 0; i < length; i++) {
+    for (let r = 0, p = start + i * stepAlong, t = i; r < rows; r++, p += stepRow, t += length)
+      data[p] = tile[t] as number;
   }
 }
 
@@ -67,32 +66,32 @@ export interface ResampleArgmaxInput extends Slab {
   /** One channel: the number of the source's channel with the largest value, the first of equals. */
   readonly target: StridedImage<Uint8Array | Uint16Array>;
   readonly samples: GridSamples;
-  readonly slabAxis: 1 | 2;
+  readonly axes: RowAxes;
 }
 
 /** Resamples all channels and keeps the largest one's number, without ever holding the resampled channels. */
 export function resampleArgmaxSlab(input: ResampleArgmaxInput): void {
-  const { source, target, samples, slabAxis, from, to } = input;
-  const innerAxis = slabAxis === 1 ? 2 : 1;
-  const nx = target.shape[0];
-  const blend = new Float64Array(source.shape[0]);
-  const best = new Float32Array(nx);
-  const row = new Float32Array(nx);
-  const labels = new Uint16Array(tileRows * nx);
+  const { source, target, samples, axes, from, to } = input;
+  const { row: rowAxis, inner: innerAxis, outer: outerAxis } = axes;
+  const length = target.shape[rowAxis];
+  // One for each channel, since the kept rows are of one.
+  const samplers = Array.from({ length: source.channels }, () => new RowSampler(source, samples, axes));
+  const best = new Float32Array(length);
+  const row = new Float32Array(length);
+  const labels = new Uint16Array(tileRows * length);
   for (let outer = from; outer < to; outer++) {
     for (let inner = 0; inner < target.shape[innerAxis]; inner += tileRows) {
       const rows = Math.min(tileRows, target.shape[innerAxis] - inner);
       labels.fill(0);
       for (let r = 0; r < rows; r++) {
-        const [j, k] = slabAxis === 1 ? [outer, inner + r] : [inner + r, outer];
-        interpolateRow(source, 0, samples, j, k, blend, best, 0);
+        samplers[0]?.sample(0, outer, inner + r, best, 0);
         for (let channel = 1; channel < source.channels; channel++) {
-          interpolateRow(source, channel, samples, j, k, blend, row, 0);
-          keepLargest(row, best, labels, r * nx, channel);
+          samplers[channel]?.sample(channel, outer, inner + r, row, 0);
+          keepLargest(row, best, labels, r * length, channel);
         }
       }
-      const start = target.offset + outer * target.strides[slabAxis] + inner * target.strides[innerAxis];
-      writeTile(labels, rows, nx, target.data, start, target.strides[0], target.strides[innerAxis]);
+      const start = target.offset + outer * target.strides[outerAxis] + inner * target.strides[innerAxis];
+      writeTile(labels, rows, length, target.data, start, target.strides[rowAxis], target.strides[innerAxis]);
     }
   }
 }

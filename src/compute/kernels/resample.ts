@@ -2,16 +2,13 @@ import type { StridedImage } from '../../imaging/strided-image.ts';
 import type { VoxelArray } from '../../imaging/volume.ts';
 import type { ComputePool } from '../pool.ts';
 import { defineTask } from '../task.ts';
-import type { GridSamples } from './resample-rows.ts';
+import { type GridSamples, rowAxesFor } from './resample-rows.ts';
 import type { ResampleArgmaxInput, ResampleInput } from './resample-task.ts';
 import type { KernelArray } from './shared-arrays.ts';
 import { runInSlabs } from './slabs.ts';
 
 const resampleTask = defineTask<ResampleInput, void>(import.meta.url, './resample-task.ts', 'resampleSlab');
 const argmaxTask = defineTask<ResampleArgmaxInput, void>(import.meta.url, './resample-task.ts', 'resampleArgmaxSlab');
-
-/** Cuts along the axis that lies further apart in the target, so that threads write to separate places. */
-const slabAxisOf = (target: StridedImage): 1 | 2 => (Math.abs(target.strides[1]) > Math.abs(target.strides[2]) ? 1 : 2);
 
 /** Fills `target` from `source`; both in shared memory. `samples` say where each output index of an axis reads. */
 export async function resampleSeparable(
@@ -21,8 +18,8 @@ export async function resampleSeparable(
   pool: ComputePool,
   signal?: AbortSignal,
 ): Promise<void> {
-  const slabAxis = slabAxisOf(target);
-  await runInSlabs(pool, resampleTask, target.shape[slabAxis], { source, target, samples, slabAxis }, signal);
+  const axes = rowAxesFor(source, target);
+  await runInSlabs(pool, resampleTask, target.shape[axes.outer], { source, target, samples, axes }, signal);
 }
 
 /** As {@link resampleSeparable}, followed by an argmax over the channels, in one pass and without the channels in memory. */
@@ -33,6 +30,6 @@ export async function resampleArgmax(
   pool: ComputePool,
   signal?: AbortSignal,
 ): Promise<void> {
-  const slabAxis = slabAxisOf(target);
-  await runInSlabs(pool, argmaxTask, target.shape[slabAxis], { source, target, samples, slabAxis }, signal);
+  const axes = rowAxesFor(source, target);
+  await runInSlabs(pool, argmaxTask, target.shape[axes.outer], { source, target, samples, axes }, signal);
 }
