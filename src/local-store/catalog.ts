@@ -34,7 +34,7 @@ export class Catalog {
     await mkdir(layout.datastores, { recursive: true, mode: 0o700 });
     await syncFolder(dataDir);
     const catalog = new Catalog(layout);
-    for (const datastoreId of await readdir(layout.datastores)) await catalog.#loadDatastore(datastoreId);
+    for (const datastoreId of await idsIn(layout.datastores)) await catalog.#loadDatastore(datastoreId);
     return catalog;
   }
 
@@ -139,11 +139,18 @@ export class Catalog {
         entry.jobs.set(job.jobId, job);
       }
     }
-    for (const imageSetId of await readdir(this.layout.imageSets(datastoreId))) {
-      const versions = (await readdir(this.layout.versions(datastoreId, imageSetId))).map(Number);
+    for (const imageSetId of await idsIn(this.layout.imageSets(datastoreId))) {
+      const versions = (await readdir(this.layout.versions(datastoreId, imageSetId)))
+        .map(Number)
+        .filter(Number.isInteger);
       const folder = this.layout.version(datastoreId, imageSetId, Math.max(...versions));
       entry.imageSets.set(imageSetId, await readJson<ImageSetVersion>(join(folder, versionFiles.properties)));
     }
     this.#datastores.set(datastoreId, entry);
   }
+}
+
+/** Entries that the store made; what a desktop or a file system adds is passed over. */
+async function idsIn(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => /^[0-9a-z]{32}$/.test(name));
 }

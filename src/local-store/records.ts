@@ -60,8 +60,6 @@ export interface DicomTags {
   readonly DICOMStudyTime?: string;
 }
 
-export type ImageSetState = 'ACTIVE' | 'LOCKED' | 'DELETED';
-
 /** `image-sets/{id}/versions/{n}/properties.json`: one version of an image set; the highest one is the latest. */
 export interface ImageSetVersion {
   readonly imageSetId: string;

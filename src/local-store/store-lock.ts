@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { EndpointError } from '../errors.ts';
 
 interface LockContent {
@@ -50,15 +50,9 @@ export class StoreLock {
     const own = `${path}.${content.token}`;
     await writeFile(own, JSON.stringify(content), { mode: 0o600 });
     try {
-      for (let attempt = 0; attempt < 10; attempt++) {
-        try {
-          // link fails when the name exists, and the file is whole from the start: no reader sees half a lock.
-          await link(own, path);
-          return new StoreLock(path, content.token);
-        } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-        }
-        await removeIfStale(path);
+      for (let attempt = 0; attempt < 20; attempt++) {
+        // link fails when the name exists, and the file is whole from the start: no reader sees half a lock.
+        if ((await linked(own, path)) || (await takeOver(own, path))) return new StoreLock(path, content.token);
       }
     } finally {
       await rm(own, { force: true });
@@ -73,26 +67,53 @@ export class StoreLock {
   }
 }
 
-async function removeIfStale(path: string): Promise<void> {
-  const held = await readLock(path);
-  if (!held) return;
-  if (await isAlive(held, path)) {
-    throw new EndpointError(
-      'conflict',
-      `The data folder is in use by process ${held.pid} on ${held.host}; stop it or name another folder.`,
-    );
-  }
-  // Moved aside first: of several that found it stale only one moves it, and a lock taken meanwhile is put back.
-  const aside = `${path}.stale-${randomUUID()}`;
+/** Makes a second name for a file; false when the name is taken. */
+async function linked(from: string, to: string): Promise<boolean> {
   try {
-    await rename(path, aside);
+    await link(from, to);
+    return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
-  const moved = await readLock(aside);
-  if (moved && moved.token !== held.token) await link(aside, path).catch(() => undefined);
-  await rm(aside, { force: true });
+}
+
+/**
+ * Takes a lock over whose process is gone. Several may find it so at the same moment: the right to replace it is
+ * itself a file, named after the lock that it replaces, which only one can make. Who dies between that and the
+ * replacement leaves a claim that is taken over in the same way.
+ *
+ * @returns false when the lock changed meanwhile: look again
+ * @throws EndpointError `conflict` when a living process has the lock, or is about to
+ */
+async function takeOver(own: string, path: string): Promise<boolean> {
+  const claimOn = (lock: LockContent): string => `${path}.taken-${encodeURIComponent(lock.token)}`;
+  const held = await readLock(path);
+  if (!held) return false;
+  let last = held;
+  let lastPath = path;
+  for (let claim = await readLock(claimOn(last)); claim; claim = await readLock(claimOn(last))) {
+    lastPath = claimOn(last);
+    last = claim;
+  }
+  if (await isAlive(last, lastPath)) {
+    throw new EndpointError(
+      'conflict',
+      `The data folder is in use by process ${last.pid} on ${last.host}; stop it or name another folder.`,
+    );
+  }
+  const claim = claimOn(last);
+  if (!(await linked(own, claim))) return false;
+  // Claims are removed only after the replacement, so an unchanged lock says that nobody else held this one.
+  if ((await readLock(path))?.token !== held.token) {
+    await rm(claim, { force: true });
+    return false;
+  }
+  await rename(own, path);
+  for (const name of await readdir(dirname(path))) {
+    if (name.startsWith(`${basename(path)}.taken-`)) await rm(join(dirname(path), name), { force: true });
+  }
+  return true;
 }
 
 async function readLock(path: string): Promise<LockContent | undefined> {

@@ -151,6 +151,11 @@ export class StoreService {
     try {
       const imageSet = this.#catalog.imageSet(datastoreId, imageSetId);
       await this.#catalog.removeImageSet(datastoreId, imageSetId);
+      const { record } = this.#catalog.datastore(datastoreId);
+      if (imageSetId in record.imageSetTags) {
+        const { [imageSetId]: _removed, ...imageSetTags } = record.imageSetTags;
+        await this.#catalog.updateDatastore({ ...record, imageSetTags });
+      }
       return imageSet;
     } finally {
       release();

@@ -39,6 +39,8 @@ export const assembleVersionTask = defineTask<AssembleInput, AssembledVersion | 
 /**
  * Builds the folder of a version (all but its properties) from staged instances and the version before. Everything in
  * it is flushed when this returns; the caller's rename commits it.
+ *
+ * @public called by its name on a compute thread
  */
 export function assembleVersion(input: AssembleInput): AssembledVersion | DiskFull {
   try {

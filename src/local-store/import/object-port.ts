@@ -8,13 +8,7 @@ export interface ImportObjectStore {
   /** Writes the bytes of an object to a new local file. */
   download(bucket: string, key: string, toPath: string, signal: AbortSignal): Promise<void>;
   /** Writes an object. */
-  upload(
-    bucket: string,
-    key: string,
-    content: Uint8Array | { readonly path: string },
-    contentType: string,
-    signal: AbortSignal,
-  ): Promise<void>;
+  upload(bucket: string, key: string, content: Uint8Array, contentType: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface ObjectLocation {
