@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { EndpointError } from '../../errors.ts';
 import { openDicomFiles } from '../image-files.ts';
 import type { ImageSource, InputReference, LoadedInput } from '../image-source.ts';
@@ -24,6 +25,8 @@ export class BodySource implements ImageSource {
     const { path, contentType } = reference.body;
     const [type = '', ...parameters] = contentType.split(';').map((part) => part.trim());
     const file = { path, name: 'body' };
+    if ((await stat(path)).size === 0)
+      throw new EndpointError('input_not_found', 'The body is empty: it holds no images.');
     switch (type.toLowerCase()) {
       case 'multipart/related': {
         const given = new Map(parameters.map(parseParameter));

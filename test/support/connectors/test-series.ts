@@ -56,7 +56,7 @@ export function testPixels(slice: TestSlice, index: number): Uint16Array {
   const count = (slice.rows ?? 3) * (slice.columns ?? 4);
   const { pixels } = slice;
   if (typeof pixels === 'object') return Uint16Array.from(pixels);
-  return Uint16Array.from({ length: count }, (_, at) => pixels ?? 1024 + index * 100 + at);
+  return Uint16Array.from({ length: count }, (_, at) => pixels ?? 1024 + index * 50 + at);
 }
 
 /** A series in memory; `frame` may put something else in place of a frame. */
@@ -89,7 +89,7 @@ export async function testImageSet(
   const frameIds: string[] = [];
   for (const [index, slice] of slices.entries()) {
     const pixels = new Uint8Array(testPixels(slice, index).buffer);
-    const id = `frame${index}`.padEnd(32, '0');
+    const id = String(index).padStart(32, '0');
     frameIds.push(id);
     const [columns, rows] = [slice.columns ?? 4, slice.rows ?? 3];
     frames.set(id, await encodeTestFrame(pixels, columns, rows));
