@@ -8,6 +8,7 @@ import { Component, type ConfigValue, isList } from '../monai/bundle/config-valu
 import type { IoNames } from '../monai/bundle/network-names.ts';
 import { unsupported } from '../monai/bundle/unsupported.ts';
 import { findInferer } from '../monai/inferers/registry.ts';
+import { monaiClassName } from '../monai/transforms/registry.ts';
 import type { Transform } from '../monai/transforms/transform.ts';
 
 const configFiles = ['configs/inference.json', 'configs/inference.yaml', 'configs/inference.yml'];
@@ -39,7 +40,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
     const document = new ConfigDocument(found.root, found.file);
     const preprocessing: Transform[] = [];
     const root = await valueOf(document, 'preprocessing');
-    for (const step of stepsOf(root)) {
+    for (const step of await stepsOf(root)) {
       steps.push(
         await trySection('preprocessing', step, () => {
           preprocessing.push(
@@ -62,7 +63,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
       );
     }
     const scope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined };
-    for (const step of stepsOf(await valueOf(document, 'postprocessing'))) {
+    for (const step of await stepsOf(await valueOf(document, 'postprocessing'))) {
       steps.push(
         await trySection('postprocessing', step, () => {
           compileTransforms(step, found.file, 'postprocessing', scope);
@@ -83,12 +84,24 @@ async function valueOf(document: ConfigDocument, id: string): Promise<ConfigValu
   return value;
 }
 
-/** The components of a section; those of a `Compose` in its place. */
-function stepsOf(value: ConfigValue | undefined): Component[] {
-  if (!(value instanceof Component)) return [];
-  if (!/^(monai\..*\.)?Compose$/.test(value.target)) return [value];
-  const transforms = value.args.get('transforms') ?? [];
-  return (isList(transforms) ? transforms : [transforms]).flatMap(stepsOf);
+/** What a hostile configuration may make of lists that hold each other. */
+const maxDepth = 20;
+const maxSteps = 500;
+
+/** The components of a section; those of a `Compose` in its place. What can't be evaluated the whole's refusal tells. */
+async function stepsOf(value: ConfigValue | undefined): Promise<Component[]> {
+  const steps: Component[] = [];
+  const visit = (each: ConfigValue | undefined, depth: number): void => {
+    if (!(each instanceof Component) || depth > maxDepth || steps.length >= maxSteps) return;
+    if (monaiClassName(each.target) !== 'Compose') {
+      steps.push(each);
+      return;
+    }
+    const transforms = each.argument('transforms') ?? [];
+    for (const child of isList(transforms) ? transforms : [transforms]) visit(child, depth + 1);
+  };
+  await reasonOf(() => visit(value, 0));
+  return steps;
 }
 
 async function trySection(section: StepSupport['section'], step: Component, compile: () => void): Promise<StepSupport> {
