@@ -1,4 +1,4 @@
-import type { EndpointError } from '../errors.ts';
+import { EndpointError } from '../errors.ts';
 import { Component, type ConfigValue, Constant, describeValue, isList } from './bundle/config-value.ts';
 import { dtypeByName } from './bundle/python-names.ts';
 import { unsupported } from './bundle/unsupported.ts';
@@ -15,13 +15,20 @@ export class Arguments {
   constructor(component: Component, file: string) {
     this.component = component;
     this.#file = file;
-    this.#left = new Set(component.args.keys());
+    this.#left = new Set(component.argumentNames);
   }
 
   /** Value of an argument, `undefined` when it is not given. */
   raw(name: string): ConfigValue | undefined {
     this.#left.delete(name);
-    return this.component.args.get(name);
+    try {
+      return this.component.argument(name);
+    } catch (thrown) {
+      if (!(thrown instanceof EndpointError)) throw thrown;
+      const { target } = this.component;
+      const details = { target, ...thrown.details };
+      throw new EndpointError(thrown.code, `${target.slice(0, 120)}: ${thrown.message}`, { details, cause: thrown });
+    }
   }
 
   /** Arguments of MONAI that have no effect here. */

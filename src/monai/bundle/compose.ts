@@ -1,8 +1,12 @@
 import { Arguments } from '../arguments.ts';
-import { findTransform, supportedTransforms } from '../transforms/registry.ts';
+import { findTransform, monaiClassName, supportedTransforms } from '../transforms/registry.ts';
 import type { CompileScope, Transform } from '../transforms/transform.ts';
 import { Component, type ConfigValue, describeValue, isList } from './config-value.ts';
 import { unsupported } from './unsupported.ts';
+
+/** More transforms than any bundle has: stops lists that refer to each other again and again. */
+const maxTransforms = 500;
+const maxDepth = 20;
 
 /**
  * Compiles a `Compose` (or one transform alone) to the list of its transforms, nested ones in their place.
@@ -10,22 +14,34 @@ import { unsupported } from './unsupported.ts';
  * @throws EndpointError `unsupported_bundle` naming target, file and place of what we do not run
  */
 export function compileTransforms(value: ConfigValue, file: string, place: string, scope: CompileScope): Transform[] {
-  if (!(value instanceof Component))
-    throw unsupported(`A transform is expected, not ${describeValue(value)}.`, { file, place });
-  const name = value.target.replace(/^monai\.(?:\w+\.)*/, '');
-  if (name === 'Compose') return compileCompose(value, file, scope);
-  const definition = findTransform(value.target);
-  if (!definition) {
-    throw unsupported(
-      `The transform '${value.target.slice(0, 120)}' is not supported; supported are ${supportedTransforms.join(', ')}.`,
-      { file, place: value.place },
-      value.target,
-    );
-  }
-  return [definition.compile(new Arguments(value, file), scope)];
+  const transforms: Transform[] = [];
+  let visited = 0;
+  const compile = (child: ConfigValue, at: string, depth: number): void => {
+    if (!(child instanceof Component))
+      throw unsupported(`A transform is expected, not ${describeValue(child)}.`, { file, place: at });
+    if (depth > maxDepth || ++visited > maxTransforms)
+      throw unsupported('The transforms are nested too deep, or too many.', { file, place: child.place }, child.target);
+    if (monaiClassName(child.target) === 'Compose') {
+      composed(child, file).forEach((step, n) => void compile(step, `${child.place}#transforms#${n}`, depth + 1));
+    } else transforms.push(compileTransform(child, file, scope));
+  };
+  compile(value, place, 0);
+  return transforms;
 }
 
-function compileCompose(component: Component, file: string, scope: CompileScope): Transform[] {
+function compileTransform(component: Component, file: string, scope: CompileScope): Transform {
+  const { target, place } = component;
+  const definition = findTransform(target);
+  if (definition) return definition.compile(new Arguments(component, file), scope);
+  throw unsupported(
+    `The transform '${target.slice(0, 120)}' is not supported; supported are ${supportedTransforms.join(', ')}.`,
+    { file, place },
+    target,
+  );
+}
+
+/** The steps of a `Compose`. */
+function composed(component: Component, file: string): readonly ConfigValue[] {
   const args = new Arguments(component, file);
   const given = args.raw('transforms') ?? [];
   args.only('lazy', false, null);
@@ -33,8 +49,7 @@ function compileCompose(component: Component, file: string, scope: CompileScope)
   args.only('unpack_items', false);
   args.accept('map_items', 'log_stats');
   args.finish();
-  const list = isList(given) ? given : [given];
-  return list.flatMap((child, n) => compileTransforms(child, file, `${component.place}#transforms#${n}`, scope));
+  return isList(given) ? given : [given];
 }
 
 /** Puts neighbours together that do their work in one pass. */

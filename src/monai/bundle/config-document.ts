@@ -86,7 +86,6 @@ export class ConfigDocument {
   #entries(node: ReadonlyMap<string, ConfigNode>, path: string): Map<string, ConfigValue> {
     const entries = new Map<string, ConfigValue>();
     for (const [key, child] of node) {
-      if (notArguments.has(key) && node.has('_target_')) continue;
       const value = this.resolve(path === '' ? key : `${path}::${key}`);
       if (!(isComponentNode(child) && value === null)) entries.set(key, value);
     }
@@ -105,7 +104,8 @@ export class ConfigDocument {
     if (mode !== 'default') throw this.#refusal(`_mode_ of ${shown(target)} is not supported.`, path, target);
     if (node.has('_requires_'))
       throw this.#refusal(`_requires_ of ${shown(target)} is not supported: it runs Python first.`, path, target);
-    return new Component(target, this.#entries(node, path), place(path));
+    const names = [...node.keys()].filter((name) => !notArguments.has(name));
+    return new Component(target, names, place(path), (name) => this.resolve(`${path}::${name}`));
   }
 
   #text(text: string, path: string): ConfigValue {
@@ -133,10 +133,11 @@ export class ConfigDocument {
   }
 
   #weigh(value: ConfigValue, path: string): number {
-    if (value === null || typeof value !== 'object' || value instanceof Constant) return 1;
+    if (value === null || typeof value !== 'object' || value instanceof Constant || value instanceof Component)
+      return 1;
     const known = this.#weights.get(value);
     if (known !== undefined) return known;
-    const children = isList(value) ? value : value instanceof Component ? value.args.values() : value.values();
+    const children = isList(value) ? value : value.values();
     let weight = 1;
     for (const child of children) weight += this.#weigh(child, path);
     if (weight > maxWeight) throw this.#refusal('The value is too large.', path);

@@ -1,14 +1,29 @@
-/** A `_target_` of the configuration with its evaluated arguments; what it means is the registries' affair. */
+/**
+ * A `_target_` of the configuration. Its arguments are evaluated when they are asked for: what it means, and whether it
+ * is supported at all, is looked up first.
+ */
 export class Component {
   readonly target: string;
-  readonly args: ReadonlyMap<string, ConfigValue>;
+  readonly argumentNames: readonly string[];
   /** Where it stands in the document, `preprocessing#transforms#3`. */
   readonly place: string;
+  readonly #evaluate: (name: string) => ConfigValue;
 
-  constructor(target: string, args: ReadonlyMap<string, ConfigValue>, place: string) {
+  constructor(
+    target: string,
+    argumentNames: readonly string[],
+    place: string,
+    evaluate: (name: string) => ConfigValue,
+  ) {
     this.target = target;
-    this.args = args;
+    this.argumentNames = argumentNames;
     this.place = place;
+    this.#evaluate = evaluate;
+  }
+
+  /** Value of an argument, `undefined` when it is not given. */
+  argument(name: string): ConfigValue | undefined {
+    return this.argumentNames.includes(name) ? this.#evaluate(name) : undefined;
   }
 }
 

@@ -7,7 +7,7 @@ const channelDefinition = z.record(z.string().regex(/^\d{1,4}$/), z.string().max
 const dataFormat = z.object({
   type: z.string().optional(),
   modality: z.string().max(64).optional(),
-  num_channels: z.number().int().positive().optional(),
+  num_channels: z.number().int().nonnegative().optional(),
   channel_def: channelDefinition.optional(),
 });
 const document = z.object({

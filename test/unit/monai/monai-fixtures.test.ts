@@ -45,7 +45,7 @@ function fixedNetwork(channels: number): Network {
     outputs: [{ name: 'y', type: 'float32', dims: [1, channels, -1, -1, -1] }],
     concurrency: 2,
     run: async (inputs) => {
-      const x = inputs['x'];
+      const x = inputs.x;
       const [, , nx = 0, ny = 0, nz = 0] = x?.dims ?? [];
       const voxels = nx * ny * nz;
       const data = new Float32Array(channels * voxels);
@@ -73,7 +73,7 @@ afterAll(() => rm(dir, { recursive: true }));
 function expectEqual(got: ResultImage, expected: Answer, tolerance: number): void {
   expect(got.shape).toEqual(expected.shape);
   expect(got.channels).toHaveLength(expected.channels.length);
-  got.affineRas.forEach((value, n) => expect(value).toBeCloseTo(expected.affine[n] as number, 9));
+  for (const [n, value] of got.affineRas.entries()) expect(value).toBeCloseTo(expected.affine[n] as number, 9);
   expected.channels.forEach((text, c) => {
     const reference = floats(text);
     const values = got.channels[c] as VoxelArray;
