@@ -267,11 +267,11 @@ export class SessionPool implements SlotBroker {
 
   /** The child of a seat ended: what ran there is free, and the model gets another child. */
   #lost(model: PooledModel, seat: Seat): void {
+    const wasWanted = model.seats.delete(seat); // first, so that nothing is given to it any more
     for (const running of [...this.#running.values()]) {
       if (running.seat === seat) this.#free(running);
     }
-    if (!model.seats.delete(seat)) return; // we ended it
-    if (this.#closed) return;
+    if (!wasWanted || this.#closed) return;
     this.#restarts++;
     this.#options.logger.warn({ pid: seat.child.pid }, 'a session child died');
     if (!model.closing && model.seats.size === 0) this.#reseat(model);
