@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { findBundle, findBundles } from '../../../src/archive/layout.ts';
+
+const bundle = ['configs/inference.json', 'configs/metadata.json', 'models/model.onnx'];
+const strict = { allowCustomCode: false };
+const under = (root: string, paths = bundle): string[] => paths.map((path) => root + path);
+
+describe('findBundle', () => {
+  it.each([
+    ['at the top', bundle, ''],
+    ['with other files beside it', [...bundle, 'LICENSE', 'docs/README.md', 'models/w.bin', 'map.json'], ''],
+    ['in one folder', under('spleen_ct/'), 'spleen_ct/'],
+  ])('finds a bundle %s', (_, paths, root) => {
+    expect(findBundle(paths, strict)).toEqual({ root, name: undefined, inferenceConfig: 'configs/inference.json' });
+  });
+
+  it('takes the YAML form where there is no JSON', () => {
+    const yaml = ['configs/inference.yaml', 'configs/metadata.json', 'models/model.onnx'];
+    expect(findBundle(yaml, strict).inferenceConfig).toBe('configs/inference.yaml');
+    expect(findBundle([...yaml, ...bundle], strict).inferenceConfig).toBe('configs/inference.json');
+  });
+
+  it.each([
+    ['two folders', [...under('a/'), ...under('b/')], 'invalid_archive', 'no bundle'],
+    ['two levels of folders', under('a/b/'), 'invalid_archive', 'no bundle'],
+    ['nothing', [], 'invalid_archive', 'no bundle'],
+    ['something else', ['a.txt'], 'invalid_archive', 'no bundle'],
+    [
+      'a folder that only begins like one',
+      ['modelsX/model.onnx', 'configsX/metadata.json'],
+      'invalid_archive',
+      'no bundle',
+    ],
+    ['no metadata', ['configs/inference.json', 'models/model.onnx'], 'invalid_archive', 'configs/metadata.json'],
+    ['no inference configuration', ['configs/metadata.json', 'models/model.onnx'], 'invalid_archive', 'inference.json'],
+    ['no network', ['configs/inference.json', 'configs/metadata.json'], 'invalid_archive', 'models/model.onnx'],
+    ['a handler', [...bundle, 'code/handler.mjs'], 'unsupported_bundle', 'ALLOW_CUSTOM_CODE'],
+  ])('refuses %s', (_, paths, code, text) => {
+    expect(() => findBundle(paths, strict)).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(text) }),
+    );
+  });
+
+  it('never runs a handler that it would have to ignore', () => {
+    const error = expect.objectContaining({ code: 'unsupported_bundle' });
+    expect(() => findBundle([...bundle, 'code/handler.mjs'], { allowCustomCode: true })).toThrow(error);
+  });
+
+  it.each(['models/model.pt', 'models/model.ts'])('tells how to export a bundle with only %s', (weights) => {
+    const paths = ['spleen/configs/inference.yaml', 'spleen/configs/metadata.json', `spleen/${weights}`];
+    const command =
+      'python -m monai.bundle onnx_export --net_id network_def --filepath models/model.onnx --ckpt_file models/model.pt ' +
+      '--meta_file configs/metadata.json --config_file configs/inference.yaml';
+    expect(() => findBundle(paths, strict)).toThrow(
+      expect.objectContaining({ code: 'unsupported_bundle', message: expect.stringContaining(command) }),
+    );
+  });
+});
+
+describe('findBundles', () => {
+  it('finds several bundles by name, also in one folder', () => {
+    for (const around of ['', 'all/']) {
+      const paths = [
+        ...under(`${around}bundles/spleen/`),
+        ...under(`${around}bundles/brain/`),
+        `${around}bundles/README`,
+      ];
+      expect(findBundles(paths, strict).map(({ name, root }) => [name, root])).toEqual([
+        ['brain', `${around}bundles/brain/`],
+        ['spleen', `${around}bundles/spleen/`],
+      ]);
+      expect(() => findBundle(paths, strict)).toThrow(expect.objectContaining({ code: 'unsupported_bundle' }));
+    }
+  });
+
+  it('checks each of them', () => {
+    const paths = [...under('bundles/a/'), 'bundles/b/models/model.pt'];
+    expect(() => findBundles(paths, strict)).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('"b"') }),
+    );
+  });
+});
