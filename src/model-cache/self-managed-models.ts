@@ -60,11 +60,11 @@ export class SelfManagedModels {
    */
   async acquire(target: string, signal: AbortSignal): Promise<ModelLease> {
     checkTargetModel(target);
-    for (;;) {
+    for (let looked = false; ; looked = true) {
       const current = this.#current.get(target);
-      if (current && this.#isFresh(current.checkedAtMs) && this.#options.residency.isReady(current.key)) {
-        return this.#options.residency.lease(current.key);
-      }
+      // What was looked at for this very request is fresh, however short the refresh time is.
+      const isFresh = current !== undefined && (looked || this.#isFresh(current.checkedAtMs));
+      if (isFresh && this.#options.residency.isReady(current.key)) return this.#options.residency.lease(current.key);
       await this.#work.join(target, signal, (workSignal) => this.#bring(target, workSignal));
     }
   }
