@@ -188,8 +188,10 @@ export class Residency {
     }
     for (;;) {
       throwIfAborted(signal);
-      if ((await this.#usedBytes()) + needBytes <= device.budgetBytes) break;
+      // Noted before the device is asked: what it gives back meanwhile would not be in the answer.
       const unloading = [...this.#residents.values()].flatMap(({ unloaded }) => unloaded ?? []);
+      const measuredBytes = await device.usedBytes();
+      if (this.#usedBytes(measuredBytes) + needBytes <= device.budgetBytes) break;
       if (unloading.length > 0) {
         await Promise.race(unloading);
       } else if (!resident.options.evictable || this.#idle.pop() === undefined) {
@@ -201,10 +203,10 @@ export class Residency {
   }
 
   /** What is set aside or held; or what the device says is in use, where others use it too. */
-  async #usedBytes(): Promise<number> {
+  #usedBytes(measuredBytes: number): number {
     let loadingBytes = 0;
     for (const { state, sizeBytes } of this.#residents.values()) if (state === 'LOADING') loadingBytes += sizeBytes;
-    return Math.max(this.#ledgerBytes(), (await this.#options.device.usedBytes()) + loadingBytes);
+    return Math.max(this.#ledgerBytes(), measuredBytes + loadingBytes);
   }
 
   #ledgerBytes(): number {

@@ -209,6 +209,11 @@ export class SessionPool implements SlotBroker {
     return this.#models.get(modelKey)?.usedBytes ?? 0;
   }
 
+  /** Measured memory of all processes that hold models, in bytes: what counts against a device's budget. */
+  get heldBytes(): number {
+    return [...this.#models.values()].reduce((sum, model) => sum + model.usedBytes, 0);
+  }
+
   /** The most that one copy of the model has held, in bytes: what the next load of it will need. */
   peakBytes(modelKey: string): number {
     return this.#models.get(modelKey)?.peakBytes ?? 0;
