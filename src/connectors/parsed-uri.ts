@@ -1,4 +1,4 @@
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { EndpointError } from '../errors.ts';
 
 /** A URI of a request after normalisation. `key` has no leading slash; a trailing slash says "folder". */
@@ -21,11 +21,6 @@ export function parseUri(uri: string): ParsedUri {
   if (scheme === 's3') return parseS3(uri);
   if (scheme === 'file') return parseFile(uri);
   throw invalid('must begin with s3:// or file://');
-}
-
-/** The URI of a parsed one (S3 keys are literal: no percent-encoding). */
-export function formatUri(uri: ParsedUri): string {
-  return uri.scheme === 's3' ? `s3://${uri.bucket}/${uri.key}` : pathToFileURL(uri.path).href;
 }
 
 function parseS3(uri: string): ParsedUri {

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { decode } from 'fast-png';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseMapJson } from '../../../src/api/map-json.ts';
 import { InThreadPool } from '../../../src/compute/pool.ts';
@@ -11,6 +12,7 @@ import type { ImageSource } from '../../../src/connectors/image-source.ts';
 import { EndpointError } from '../../../src/errors.ts';
 import { tags } from '../../../src/formats/dicom/dictionary.ts';
 import { readPart10 } from '../../../src/formats/dicom/part10-reader.ts';
+import { readNifti } from '../../../src/formats/nifti/reader.ts';
 import type { Network } from '../../../src/imaging/network.ts';
 import { runImagingJob } from '../../../src/pipeline/imaging-application.ts';
 import type { ImagingBundle } from '../../../src/pipeline/imaging-bundle.ts';
@@ -167,6 +169,20 @@ describe('runImagingJob', () => {
     const { answer } = await runImagingJob(job({ sources: [nifti] }));
     expect(answer.outputs.map(({ fileName }) => fileName)).toEqual(['nifti.nii.gz', 'json.json']);
     expect(answer.measurements[0]).toMatchObject({ voxels: 8, volumeMl: 0.008 });
+  });
+
+  it('draws an overview and writes a label map that agree with the measurements', async () => {
+    const mapJson = parseMapJson({ outputs: [{ type: 'png' }, { type: 'nifti' }] });
+    const { answer, files } = await runImagingJob(job({ mapJson }));
+    expect(files.map(({ fileName }) => fileName)).toEqual(['png.png', 'nifti.nii.gz']);
+    const picture = decode(files[0]!.bytes);
+    const reddish = Array.from(
+      { length: picture.width * picture.height },
+      (_, at) => picture.data[3 * at]! - picture.data[3 * at + 1]!,
+    );
+    expect(reddish.filter((difference) => difference > 100).length).toBeGreaterThan(0);
+    const { data } = readNifti(files[1]!.bytes);
+    expect([...data].filter((value) => value === 1)).toHaveLength(answer.measurements[0]!.voxels);
   });
 
   it('keeps a name of map.json from leading anywhere', async () => {

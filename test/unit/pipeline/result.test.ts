@@ -5,7 +5,6 @@ import type { Affine } from '../../../src/imaging/affine.ts';
 import type { BundleMetadata, ImageResult } from '../../../src/pipeline/imaging-bundle.ts';
 import { measureSegments } from '../../../src/pipeline/operators/measurements.ts';
 import { isSameGrid, resampleNearest } from '../../../src/pipeline/operators/nearest-resample.ts';
-import { drawOverview } from '../../../src/pipeline/operators/overview-image.ts';
 import { ResultToSegmentation } from '../../../src/pipeline/operators/result-to-segmentation.ts';
 import { planOutputs } from '../../../src/pipeline/planned-outputs.ts';
 import { derivedUid } from '../../../src/pipeline/uids.ts';
@@ -178,40 +177,5 @@ describe('derivedUid', () => {
     expect(new Set(uids).size).toBe(4);
     for (const uid of uids) expect(uid).toMatch(/^2\.25\.(0|[1-9][0-9]{0,38})$/);
     expect(derivedUid('a', 'series')).toBe('2.25.70223120967945483209828647280154230890');
-  });
-});
-
-describe('drawOverview', () => {
-  it('draws the outline where the segment is: front on top, left of the patient on the right', () => {
-    const size = [20, 20, 20] as const;
-    const labels = new Uint8Array(8000);
-    // A cube to the patient's left, front and top (RAS: low x, high y, high z).
-    for (let k = 12; k < 16; k++)
-      for (let j = 12; j < 16; j++) for (let i = 2; i < 6; i++) labels[i + 20 * (j + 20 * k)] = 1;
-    const unit: Affine = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
-    const volume = { data: new Int16Array(8000).fill(50), shape: size, affineRas: unit };
-    const segments = [{ value: 1, label: 'x', category: ['1', 'SCT', 'a'], propertyType: ['1', 'SCT', 'a'] }] as const;
-    const picture = drawOverview(
-      volume,
-      { kind: 'labelmap', shape: size, affineRas: unit, segments, labels },
-      [0, 100],
-    );
-    expect([picture.width, picture.height]).toEqual([3 * 384 + 16, 384]);
-    const panel = (index: number) => {
-      const found = { u: 0, v: 0, count: 0 };
-      for (let v = 0; v < 384; v++) {
-        for (let u = 0; u < 384; u++) {
-          const at = 3 * (v * picture.width + index * 392 + u);
-          if (picture.data[at] === 255 && picture.data[at + 1] === 64)
-            [found.u, found.v, found.count] = [found.u + u, found.v + v, found.count + 1];
-        }
-      }
-      return [found.u / found.count / 383, found.v / found.count / 383];
-    };
-    // Centre of the cube: x 3.5, y 13.5, z 13.5 of 0 to 19.
-    const [right, fromLow, front] = [1 - 3.5 / 19, 1 - 13.5 / 19, 1 - 13.5 / 19];
-    expect(panel(0)).toEqual([expect.closeTo(right, 1), expect.closeTo(front, 1)]);
-    expect(panel(1)).toEqual([expect.closeTo(right, 1), expect.closeTo(fromLow, 1)]);
-    expect(panel(2)).toEqual([expect.closeTo(front, 1), expect.closeTo(fromLow, 1)]);
   });
 });
