@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { unprocessable } from './unprocessable.ts';
 
 /** What the decoders of the Cornerstone codecs share. Objects of the WASM heap: `delete()` each, or the heap grows. */
@@ -11,30 +10,39 @@ export interface WasmDecoder {
 }
 
 type DecoderClass = new () => WasmDecoder;
-type ModuleFactory = (options: {
+type WasmModule = Readonly<Record<string, DecoderClass>>;
+
+/** What the codec packages export: instantiates the module. */
+export type WasmFactory = (options: {
   print: (text: string) => void;
   printErr: (text: string) => void;
-}) => Promise<Readonly<Record<string, DecoderClass>>>;
+}) => Promise<WasmModule>;
 
-const require = createRequire(import.meta.url);
-const loaded = new Map<string, Promise<Readonly<Record<string, DecoderClass>>>>();
+/** A codec: where its module comes from, and the decoder class in it. */
+export interface WasmCodec {
+  readonly className: string;
+  readonly load: () => Promise<{ readonly default: WasmFactory }>;
+}
+
+const instances = new Map<WasmCodec, Promise<WasmModule>>();
+
+async function instantiate(codec: WasmCodec): Promise<WasmModule> {
+  const { default: factory } = await codec.load();
+  return factory({ print: () => {}, printErr: () => {} });
+}
 
 /**
- * Decodes a codestream with a WASM codec, which is instantiated once per thread on first use. The WASM builds are asked
- * for by name: the packages' default exports are asm.js and ten times slower. Their chatter is silenced.
+ * Decodes a codestream with a WASM codec, which is instantiated once per thread on first use and silenced.
  *
- * @param packagePath - module whose export is the Emscripten factory
- * @param className - the decoder class in it
  * @throws EndpointError `unprocessable_image` for whatever the codec throws (bare numbers, traps)
  */
-export async function decodeWithWasm(packagePath: string, className: string, bytes: Uint8Array): Promise<Uint8Array> {
-  let module = loaded.get(packagePath);
-  if (!module) {
-    const factory = require(packagePath) as ModuleFactory;
-    module = factory({ print: () => {}, printErr: () => {} });
-    loaded.set(packagePath, module);
+export async function decodeWithWasm(codec: WasmCodec, bytes: Uint8Array): Promise<Uint8Array> {
+  let instance = instances.get(codec);
+  if (!instance) {
+    instance = instantiate(codec);
+    instances.set(codec, instance);
   }
-  const Decoder = (await module)[className] as DecoderClass;
+  const Decoder = (await instance)[codec.className] as DecoderClass;
   const decoder = new Decoder();
   try {
     decoder.getEncodedBuffer(bytes.length).set(bytes);
@@ -42,13 +50,13 @@ export async function decodeWithWasm(packagePath: string, className: string, byt
     return decoder.getDecodedBuffer().slice();
   } catch (cause) {
     // After a trap the heap of the instance may be torn: the next frame gets a new one.
-    if (cause instanceof Error && cause.name === 'RuntimeError') loaded.delete(packagePath);
+    if (cause instanceof Error && cause.name === 'RuntimeError') instances.delete(codec);
     throw unprocessable('The codestream of the frame is damaged and cannot be decoded.', cause);
   } finally {
     try {
       decoder.delete();
     } catch {
-      loaded.delete(packagePath);
+      instances.delete(codec);
     }
   }
 }

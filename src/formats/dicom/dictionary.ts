@@ -4,6 +4,8 @@ import type { Tag } from './dataset.ts';
 
 export { tags } from './tags.ts';
 
+const require = createRequire(import.meta.url);
+
 interface DictionaryEntry {
   readonly keyword: string;
   readonly vr: string;
@@ -30,7 +32,7 @@ const corrections: readonly (readonly [Tag, string, string])[] = [
  * processes that meet implicit VR or a keyword pay at all. A test holds the scan equal to the module.
  */
 function scanDictionary(): Dictionary {
-  const text = readFileSync(createRequire(import.meta.url).resolve('dcmjs/dictionary'), 'latin1');
+  const text = readFileSync(require.resolve('dcmjs/dictionary'), 'latin1');
   const entry = /\(([0-9A-F]{4}),([0-9A-F]{4})\)["'],\s+vr: "(\w\w)",\s+name: "(?:RETIRED_)?(\w+)"/gi;
   const byTag = new Map<Tag, DictionaryEntry>();
   const byKeyword = new Map<string, Tag>();

@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module';
 import { crc32 } from 'node:zlib';
 import { decodeHtj2k } from '../htj2k/decoder.ts';
-import { decodeWithWasm } from './codec-module.ts';
+import { decodeWithWasm, type WasmCodec } from './codec-module.ts';
 import { isWholeJpeg, isWholeJpeg2000 } from './codestream-end.ts';
 import { type CodestreamHeader, hasAdobeSegment, jpeg2000Header, jpegHeader, unwrapJp2 } from './codestream-header.ts';
 import { frameBytes, type ImagePixelFormat } from './image-pixel.ts';
@@ -18,6 +17,20 @@ export interface FrameDecodeInput extends ImagePixelFormat {
   /** CRC-32 of the decoded little-endian frame, where the source tells it. */
   readonly expectedCrc32?: number;
 }
+
+// The WASM builds are asked for by name: the packages' default exports are asm.js and ten times slower.
+const openJpeg: WasmCodec = {
+  className: 'J2KDecoder',
+  load: () => import('@cornerstonejs/codec-openjpeg/decodewasmjs'),
+};
+const charLs: WasmCodec = {
+  className: 'JpegLSDecoder',
+  load: () => import('@cornerstonejs/codec-charls/decodewasmjs'),
+};
+const libJpegTurbo: WasmCodec = {
+  className: 'JPEGDecoder',
+  load: () => import('@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs'),
+};
 
 type Decode = (input: FrameDecodeInput) => Uint8Array | Promise<Uint8Array>;
 
@@ -56,7 +69,7 @@ async function decodeJpeg2000(input: FrameDecodeInput): Promise<Uint8Array> {
   const header = checked(jpeg2000Header(codestream), input);
   if (!isWholeJpeg2000(codestream)) throw cut();
   if (header.bitsPerSample > 16) throw unprocessable('JPEG 2000 frames of more than 16 bits are not supported.');
-  const decoded = await decodeWithWasm('@cornerstonejs/codec-openjpeg/decodewasmjs', 'J2KDecoder', codestream);
+  const decoded = await decodeWithWasm(openJpeg, codestream);
   return fitSamples(decoded, header.bitsPerSample, header.signed, input);
 }
 
@@ -72,7 +85,7 @@ async function decodeHtj2kFrame(input: FrameDecodeInput): Promise<Uint8Array> {
 async function decodeJpegLs(input: FrameDecodeInput): Promise<Uint8Array> {
   const header = checked(jpegHeader(input.bytes), input, [0xf7]);
   if (!isWholeJpeg(input.bytes)) throw cut();
-  const decoded = await decodeWithWasm('@cornerstonejs/codec-charls/decodewasmjs', 'JpegLSDecoder', input.bytes);
+  const decoded = await decodeWithWasm(charLs, input.bytes);
   return fitSamples(decoded, header.bitsPerSample, undefined, input);
 }
 
@@ -87,25 +100,18 @@ async function decodeJpegBaseline(input: FrameDecodeInput): Promise<Uint8Array> 
   // Without the segment the codec takes three components for YCbCr, also where the image says RGB.
   const isBareRgb = input.photometricInterpretation === 'RGB' && !hasAdobeSegment(input.bytes);
   const bytes = isBareRgb ? Buffer.concat([untransformed, input.bytes.subarray(2)]) : input.bytes;
-  const decoded = await decodeWithWasm('@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs', 'JPEGDecoder', bytes);
+  const decoded = await decodeWithWasm(libJpegTurbo, bytes);
   return fitSamples(decoded, 8, undefined, input);
 }
 
-interface JpegLosslessModule {
-  readonly Decoder: new () => {
-    decode(buffer: ArrayBufferLike, offset: number, length: number): Uint8Array | Uint16Array;
-  };
-}
-let jpegLossless: JpegLosslessModule | undefined;
-
-function decodeJpegLossless(input: FrameDecodeInput): Uint8Array {
+async function decodeJpegLossless(input: FrameDecodeInput): Promise<Uint8Array> {
   const header = checked(jpegHeader(input.bytes), input, [0xc3]);
   if (!isWholeJpeg(input.bytes)) throw cut();
-  jpegLossless ??= createRequire(import.meta.url)('jpeg-lossless-decoder-js') as JpegLosslessModule;
+  const { Decoder } = await import('jpeg-lossless-decoder-js');
   const { buffer, byteOffset, byteLength } = input.bytes;
   let decoded: Uint8Array | Uint16Array;
   try {
-    decoded = new jpegLossless.Decoder().decode(buffer, byteOffset, byteLength);
+    decoded = new Decoder().decode(buffer, byteOffset, byteLength);
   } catch (cause) {
     throw unprocessable('The JPEG lossless codestream of the frame is damaged and cannot be decoded.', cause);
   }

@@ -1,5 +1,3 @@
-import { createRequire } from 'node:module';
-
 /** What OpenJPH says of a codestream. */
 export interface OpenJphFrameInfo {
   readonly width: number;
@@ -37,7 +35,7 @@ export interface OpenJphEncoder {
   delete(): void;
 }
 
-interface OpenJph {
+export interface OpenJph {
   readonly HTJ2KDecoder: new () => OpenJphDecoder;
   readonly HTJ2KEncoder: new () => OpenJphEncoder;
 }
@@ -46,13 +44,9 @@ let loading: Promise<OpenJph> | undefined;
 
 /** The OpenJPH WASM module, instantiated once per thread on first use. */
 export function openJph(): Promise<OpenJph> {
-  loading ??= (async () => {
-    const factory = createRequire(import.meta.url)('@cornerstonejs/codec-openjph') as (options: {
-      print: (text: string) => void;
-      printErr: (text: string) => void;
-    }) => Promise<OpenJph>;
-    return factory({ print: () => {}, printErr: () => {} });
-  })();
+  loading ??= import('@cornerstonejs/codec-openjph').then(({ default: factory }) =>
+    factory({ print: () => {}, printErr: () => {} }),
+  );
   return loading;
 }
 
