@@ -104,7 +104,7 @@ export async function runImport(source: string, flags: ImportFlags): Promise<voi
   for (const failure of report.failures)
     process.stderr.write(`${failure.file}: ${failure.error}: ${failure.message}\n`);
   if (report.failures.length > 0) {
-    throw new ReportedFailure(`${report.failures.length} files were not imported.`);
+    throw new ReportedFailure(`${report.failures.length} of ${report.scannedFiles} files were not imported.`);
   }
   if (report.imageSets.length === 0) {
     throw new ReportedFailure('The folder holds no DICOM file.');
