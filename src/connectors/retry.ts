@@ -59,6 +59,9 @@ export async function withRetry<T>(
   }
 }
 
+/** One for all: an abort without a reason makes a new DOMException with its stack, at every frame. */
+const attemptOver = new StallError('The attempt is over.');
+
 async function runAttempt<T>(
   run: (attempt: Attempt) => Promise<T>,
   stallTimeoutMs: number,
@@ -80,6 +83,6 @@ async function runAttempt<T>(
     signal.removeEventListener('abort', onAbort);
     stopped.catch(() => {});
     // Whatever the attempt left open (a half-read body) is closed with it.
-    controller.abort();
+    stop(attemptOver);
   }
 }

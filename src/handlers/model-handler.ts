@@ -8,6 +8,7 @@ import { EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import { compileBundle } from '../monai/bundle/compile-bundle.ts';
 import type { CompiledBundle } from '../monai/bundle/compiled-bundle.ts';
+import { checkMapJson } from '../pipeline/check-map-json.ts';
 import { runImagingJob } from '../pipeline/imaging-application.ts';
 import { deliverAnswer, deliveryOf } from './answer-delivery.ts';
 import type { HandlerCatalogOptions } from './catalog.ts';
@@ -47,6 +48,7 @@ export class ModelHandler implements Handler {
   async initialize(context: InitializeContext): Promise<ModelFacts> {
     const dir = context.systemProperties.model_dir;
     const mapJson = await readMapJson(dir);
+    checkMapJson(mapJson);
     const bundle = await compileBundle(dir, mapJson.io);
     this.#loaded = { bundle, mapJson };
     const { timeoutSeconds } = mapJson.inference;

@@ -1,9 +1,10 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { FolderArchives } from '../../../src/connectors/filesystem/folder-archives.ts';
 import { S3Archives } from '../../../src/connectors/s3/s3-archives.ts';
+import { describeArchiveSource } from '../../support/archive-source-contract.ts';
 import { hasS3Server, startS3Server } from '../../support/connectors/s3-server.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'archives-'));
@@ -16,6 +17,32 @@ beforeEach(() => {
   models = join(root, `models-${count}`);
   target = join(root, `copy-${count++}`);
   mkdirSync(join(models, 'sub'), { recursive: true });
+});
+
+describeArchiveSource('a models folder', async () => {
+  const folder = mkdtempSync(join(root, 'contract-'));
+  return {
+    source: new FolderArchives(folder),
+    async put(name, bytes) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), bytes);
+    },
+    remove: async (name) => rmSync(join(folder, name)),
+  };
+});
+
+describe.skipIf(!hasS3Server)('with an S3 server', () => {
+  describeArchiveSource('an S3 prefix', async () => {
+    const server = await startS3Server();
+    await server.createBucket('models');
+    const object = (name: string) => ({ bucket: 'models', key: `prefix/${name}` });
+    return {
+      source: new S3Archives(server.objects, 's3://models/prefix/'),
+      put: (name, bytes) => server.objects.write(object(name), bytes, 'application/gzip', signal),
+      remove: (name) => server.objects.remove(object(name), signal),
+      close: () => server.close(),
+    };
+  });
 });
 
 describe('FolderArchives', () => {
