@@ -57,10 +57,18 @@ function parse(value: unknown): InvocationRequest {
 
 /** The issues of a schema in words, with their places and without the offending values. */
 export function describeIssues(error: z.ZodError): string {
-  return error.issues
-    .slice(0, 5)
-    .map((issue) => `${issue.path.length > 0 ? issue.path.map(String).join('.') : 'body'}: ${issue.message}`)
-    .join('; ');
+  return describe(error.issues, []).slice(0, 5).join('; ');
+}
+
+function describe(issues: readonly z.core.$ZodIssue[], parents: readonly PropertyKey[]): string[] {
+  return issues.flatMap((issue) => {
+    const path = [...parents, ...issue.path];
+    // Of several forms, the one that the value comes nearest to tells most.
+    const nearest =
+      issue.code === 'invalid_union' ? [...issue.errors].sort((a, b) => a.length - b.length)[0] : undefined;
+    if (nearest) return describe(nearest, path);
+    return [`${path.length > 0 ? path.map(String).join('.') : 'body'}: ${issue.message}`];
+  });
 }
 
 /** Phases of a request, each in milliseconds (design §5). */

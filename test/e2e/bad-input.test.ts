@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readPart10 } from '../../src/formats/dicom/part10-reader.ts';
-import { writePart10 } from '../../src/formats/dicom/part10-writer.ts';
 import { tags } from '../../src/formats/dicom/tags.ts';
+import { copySeries, rewriteDicom } from '../support/dicom-variants.ts';
 import { errorOf, filesUnder, startTestEndpoint, type TestEndpoint } from '../support/endpoint.ts';
 import { hasShared, shared } from '../support/shared-data.ts';
 
@@ -37,21 +37,8 @@ describe.skipIf(!hasShared)('bad input', () => {
   /** A copy of the abdomen series with some slices left out or rewritten. */
   const series = (change: (name: string, bytes: Buffer) => Uint8Array | undefined): string => {
     const target = folder('series');
-    for (const name of readdirSync(shared('data/ct-abdomen-30'))) {
-      const bytes = change(name, readFileSync(shared(`data/ct-abdomen-30/${name}`)));
-      if (bytes) writeFileSync(join(target, name), bytes);
-    }
+    copySeries(shared('data/ct-abdomen-30'), target, change);
     return target;
-  };
-  const rewrite = (bytes: Buffer, values: Record<number, [vr: string, value: string]>): Uint8Array => {
-    const file = readPart10(bytes);
-    for (const [tag, [vr, value]] of Object.entries(values)) file.dataset.set(Number(tag), vr, value);
-    return writePart10(file.dataset, {
-      sopClassUid: file.dataset.string(tags.SOPClassUID) as string,
-      sopInstanceUid: file.dataset.string(tags.SOPInstanceUID) as string,
-      transferSyntaxUid: file.transferSyntaxUid,
-      pixelData: { bytes: file.frame(0), vr: 'OW' },
-    });
   };
 
   it('names an unknown model', async () => {
@@ -124,7 +111,7 @@ describe.skipIf(!hasShared)('bad input', () => {
 
   it('refuses mixed patients', async () => {
     const path = series((name, bytes) =>
-      name === 'CT0003.dcm' ? rewrite(bytes, { [tags.PatientID]: ['LO', 'SOMEBODY-ELSE'] }) : bytes,
+      name === 'CT0003.dcm' ? rewriteDicom(bytes, { [tags.PatientID]: ['LO', 'SOMEBODY-ELSE'] }) : bytes,
     );
     const response = await invokeFolder(path);
     const text = await response.text();
@@ -139,7 +126,7 @@ describe.skipIf(!hasShared)('bad input', () => {
     await expectError(await invokeFolder(magnetic), 422, 'unprocessable_image', /series/i);
     const two = series((_name, bytes) => bytes);
     for (const name of readdirSync(two)) {
-      const bytes = rewrite(readFileSync(join(two, name)), {
+      const bytes = rewriteDicom(readFileSync(join(two, name)), {
         [tags.SeriesInstanceUID]: ['UI', '1.2.3.4.5'],
         [tags.SOPInstanceUID]: ['UI', `1.2.3.4.5.${name.replace(/\D/g, '')}`],
       });

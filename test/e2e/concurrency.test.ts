@@ -1,4 +1,9 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tags } from '../../src/formats/dicom/tags.ts';
+import { copySeries, rewriteDicom } from '../support/dicom-variants.ts';
 import { resultSums, startTestEndpoint, type TestEndpoint } from '../support/endpoint.ts';
 import { hasShared, shared } from '../support/shared-data.ts';
 
@@ -19,8 +24,20 @@ describe.skipIf(!hasShared)('concurrent requests', () => {
       endpoint.addModel(shared(`models/${model}`), `${model}.tar.gz`);
     endpoint.addModel(shared('models/spleen_ct_demo'), 'team/second.tar.gz');
     const imageSets: { datastoreId: string; imageSetId: string }[] = [];
-    for (const series of ['ct-abdomen-30', 'ct-thorax-20']) {
-      const imported = await endpoint.importFolder(shared(`data/${series}`));
+    // The other patient lacks three slices at each end: another shape, other answers.
+    const other = mkdtempSync(join(tmpdir(), 'other-patient-'));
+    copySeries(shared('data/ct-abdomen-30'), other, (name, bytes) => {
+      const number = Number(/\d+/.exec(name)?.[0]);
+      if (number <= 3 || number > 27) return undefined;
+      return rewriteDicom(bytes, {
+        [tags.PatientID]: ['LO', 'other'],
+        [tags.StudyInstanceUID]: ['UI', '1.2.3.4'],
+        [tags.SeriesInstanceUID]: ['UI', '1.2.3.4.5'],
+        [tags.SOPInstanceUID]: ['UI', `1.2.3.4.5.${number}`],
+      });
+    });
+    for (const series of [shared('data/ct-abdomen-30'), other]) {
+      const imported = await endpoint.importFolder(series);
       imageSets.push({ datastoreId: imported.datastoreId, imageSetId: imported.imageSets[0]?.imageSetId as string });
     }
     const targets = ['spleen_ct_full.tar.gz', 'spleen_ct_demo.tar.gz', 'team/second.tar.gz'];

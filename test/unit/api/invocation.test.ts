@@ -26,6 +26,14 @@ describe('parseInvocationRequest', () => {
   });
 });
 
+describe('the message of a refused request', () => {
+  it('names the place and what is wrong there, without the value', () => {
+    const refused = () => parseInvocationRequest({ inputs: [{ datastoreId, imageSetId: 'Doe^Jane' }] });
+    expect(refused).toThrow(/inputs\.0\.imageSetId: must be 32 characters/);
+    expect(refused).not.toThrow(/Doe/);
+  });
+});
+
 describe('checkTargetModel', () => {
   it.each(['spleen.tar.gz', 'team-a/spleen_v1.2.tar.gz'])('takes %s', (name) =>
     expect(checkTargetModel(name)).toBe(name),
