@@ -8,7 +8,7 @@ const uid = z
 const healthImagingId = z.string().regex(/^[0-9a-z]{32}$/, 'must be 32 characters of 0-9 and a-z');
 
 /** One input of a request (design §5). */
-export const inputSchema = z.union([
+const inputSchema = z.union([
   z.strictObject({ datastoreId: healthImagingId, imageSetId: healthImagingId, seriesInstanceUid: uid.optional() }),
   z.strictObject({ uri: z.string().min(1).max(2048), seriesInstanceUid: uid.optional() }),
 ]);
@@ -24,7 +24,6 @@ const requestSchema = z.strictObject({
 
 /** A parsed JSON request: one request is one inference over all its inputs. */
 export type InvocationRequest = z.infer<typeof requestSchema>;
-export type InvocationInput = z.infer<typeof inputSchema>;
 
 /** Keys that later versions give a meaning; refused until then, so that no client relies on their being ignored. */
 const reservedKeys = ['mode', 'publish', 'prompts'];

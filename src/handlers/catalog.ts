@@ -1,10 +1,7 @@
 import { LRUCache } from 'lru-cache';
-import type { ComputePool } from '../compute/pool.ts';
-import type { ImageSource } from '../connectors/image-source.ts';
-import type { OutputSink } from '../connectors/output-sink.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Handler, ModelFacts } from './contract.ts';
-import { ModelHandler } from './model-handler.ts';
+import { ModelHandler, type ModelHandlerOptions } from './model-handler.ts';
 
 /** A model as a pipeline process knows it. */
 interface CatalogModel {
@@ -12,15 +9,6 @@ interface CatalogModel {
   readonly name: string;
   readonly dir: string;
   readonly digest: string;
-}
-
-/** What the handlers of a process share. */
-export interface HandlerCatalogOptions {
-  readonly pool: ComputePool;
-  readonly sources: readonly ImageSource[];
-  readonly sinks: readonly OutputSink[];
-  /** Most bytes of files that an answer may carry itself. */
-  readonly maxAnswerBytes: number;
 }
 
 interface Initialized {
@@ -33,10 +21,10 @@ const keptHandlers = 64;
 
 /** The handlers of a pipeline process: made at a model's first use here, kept while it is used. */
 export class HandlerCatalog {
-  readonly #options: HandlerCatalogOptions;
+  readonly #options: ModelHandlerOptions;
   readonly #handlers = new LRUCache<string, Promise<Initialized>>({ max: keptHandlers });
 
-  constructor(options: HandlerCatalogOptions) {
+  constructor(options: ModelHandlerOptions) {
     this.#options = options;
   }
 

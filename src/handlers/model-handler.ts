@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { type InvocationRequest, inferenceIdSchema, parseInvocationRequest } from '../api/invocation.ts';
 import type { MapJson } from '../api/map-json.ts';
 import { readMapJson } from '../archive/map-json-file.ts';
-import type { InputReference } from '../connectors/image-source.ts';
+import type { ComputePool } from '../compute/pool.ts';
+import type { ImageSource, InputReference } from '../connectors/image-source.ts';
+import type { OutputSink } from '../connectors/output-sink.ts';
 import { EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import { compileBundle } from '../monai/bundle/compile-bundle.ts';
@@ -11,7 +13,6 @@ import type { CompiledBundle } from '../monai/bundle/compiled-bundle.ts';
 import { checkMapJson } from '../pipeline/check-map-json.ts';
 import { runImagingJob } from '../pipeline/imaging-application.ts';
 import { deliverAnswer, deliveryOf } from './answer-delivery.ts';
-import type { HandlerCatalogOptions } from './catalog.ts';
 import type {
   Handler,
   HandlerContext,
@@ -20,6 +21,15 @@ import type {
   InitializeContext,
   ModelFacts,
 } from './contract.ts';
+
+/** What the handlers of a process share. */
+export interface ModelHandlerOptions {
+  readonly pool: ComputePool;
+  readonly sources: readonly ImageSource[];
+  readonly sinks: readonly OutputSink[];
+  /** Most bytes of files that an answer may carry itself. */
+  readonly maxAnswerBytes: number;
+}
 
 interface Loaded {
   readonly bundle: CompiledBundle;
@@ -37,10 +47,10 @@ const inferenceIdHeader = 'x-amzn-sagemaker-inference-id';
  * `preprocess` reads the request, `inference` runs the imaging application, `postprocess` builds the answer.
  */
 export class ModelHandler implements Handler {
-  readonly #options: HandlerCatalogOptions;
+  readonly #options: ModelHandlerOptions;
   #loaded: Loaded | undefined;
 
-  constructor(options: HandlerCatalogOptions) {
+  constructor(options: ModelHandlerOptions) {
     this.#options = options;
   }
 

@@ -29,6 +29,3 @@ export interface Volume<T extends VoxelArray = VoxelArray> {
 
 /** Number of voxels of a grid. */
 export const voxelCount = (shape: Shape3): number => shape[0] * shape[1] * shape[2];
-
-/** A `Float32Array` over shared memory, so that threads can read and write it without a copy. */
-export const sharedFloat32 = (length: number): Float32Array => new Float32Array(new SharedArrayBuffer(length * 4));
