@@ -48,7 +48,12 @@ export function parseMetadataDocument(document: unknown): DocumentSeries[] {
     const levels = [...shared, object(series.DICOM ?? {}, 'Series.DICOM')];
     const vrs = Object.assign({}, ...sharedVrs, object(series.DICOMVRs ?? {}, 'Series.DICOMVRs')) as Json;
     const instances = Object.entries(object(series.Instances ?? {}, 'Instances')).map(([sopInstanceUid, given]) =>
-      parseInstance(sopInstanceUid, object(given, 'Instance'), levels, vrs),
+      parseInstance(
+        sopInstanceUid,
+        object(given, 'Instance'),
+        [{ SeriesInstanceUID: seriesInstanceUid }, ...levels],
+        vrs,
+      ),
     );
     return { seriesInstanceUid, instances };
   });
@@ -57,7 +62,8 @@ export function parseMetadataDocument(document: unknown): DocumentSeries[] {
 function parseInstance(sopInstanceUid: string, instance: Json, levels: readonly Json[], vrs: Json): DocumentInstance {
   const own = object(instance.DICOM, 'Instance.DICOM');
   const ownVrs = { ...vrs, ...object(instance.DICOMVRs ?? {}, 'Instance.DICOMVRs') };
-  const merged = Object.assign({}, ...levels, own) as Json;
+  // The keys of the tree name series and instance also where the attributes do not repeat them.
+  const merged = Object.assign({ SOPInstanceUID: sopInstanceUid }, ...levels, own) as Json;
   const signed = merged.PixelRepresentation === 1 ? 1 : 0;
   const frames = instance.ImageFrames ?? [];
   if (!Array.isArray(frames)) throw malformed('ImageFrames is no list');

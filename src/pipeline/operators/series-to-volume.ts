@@ -89,6 +89,7 @@ async function decodePlanes(planes: readonly Plane[], context: ExecutionContext)
   // One bad frame stops all others at once, fetches and waiting decodes alike.
   const controller = new AbortController();
   const signal = AbortSignal.any([context.signal, controller.signal]);
+  // Decoding overlaps fetching: until the last frame is here it counts as fetch, what is left after that as decode.
   const start = performance.now();
   let fetchedAt = start;
   try {

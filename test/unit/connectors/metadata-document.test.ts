@@ -28,6 +28,12 @@ describe('parseMetadataDocument', () => {
     expect(attributes.get(tags.InstanceNumber)).toEqual({ vr: 'IS', values: ['3'] });
   });
 
+  it('takes the UIDs of series and instance from the tree where the attributes do not repeat them', () => {
+    const { attributes } = instanceOf({});
+    expect(attributes.string(tags.SeriesInstanceUID)).toBe('1.3');
+    expect(attributes.string(tags.SOPInstanceUID)).toBe('1.4');
+  });
+
   it('trims decimal strings and turns null into an empty element', () => {
     const { attributes } = instanceOf({ PixelSpacing: ['0.25', '0.25 '], AccessionNumber: null });
     expect(attributes.get(tags.PixelSpacing)).toEqual({ vr: 'DS', values: ['0.25', '0.25'] });
