@@ -120,7 +120,8 @@ export class ManagedModels {
     const { residency, rules, roots } = this.#options;
     const dir = await modelFolder(url, roots);
     const bundle = await prepareTree(dir, rules, signal);
-    const model = await residency.load(shownName, bundle, signal, { evictable: false });
+    const { model, release } = await residency.load(shownName, bundle, signal, { evictable: false });
+    release();
     return model.key;
   }
 

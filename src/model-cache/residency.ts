@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import { asEndpointError, EndpointError, throwIfAborted } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -30,6 +31,8 @@ interface Resident {
   leases: number;
   /** No new uses; it goes with the last one. */
   retired: boolean;
+  /** Resolves when the load is over, however it went. */
+  loadOver: Promise<void>;
   unloaded: Promise<void> | undefined;
   onIdle: (() => void)[];
 }
@@ -69,12 +72,12 @@ export class Residency {
   }
 
   /**
-   * Loads a bundle. On failure nothing of it stays.
+   * Loads a bundle and pins it, so that it can't be evicted before its first use. On failure nothing of it stays.
    *
    * @param name - of the model, for its users
    * @throws EndpointError `insufficient_memory`; what the loader throws; the signal's reason
    */
-  async load(name: string, bundle: PreparedBundle, signal: AbortSignal, options: LoadOptions): Promise<LoadedModel> {
+  async load(name: string, bundle: PreparedBundle, signal: AbortSignal, options: LoadOptions): Promise<ModelLease> {
     const key = `${name}#${bundle.digest.slice(0, 12)}#${this.#nextKey++}`;
     const resident: Resident = {
       key,
@@ -86,28 +89,22 @@ export class Residency {
       sizeBytes: this.#options.estimates.estimateBytes(bundle.digest, bundle.onnxBytes),
       leases: 0,
       retired: false,
+      loadOver: Promise.resolve(),
       unloaded: undefined,
       onIdle: [],
     };
     try {
       await this.#admit(resident, signal);
-      const base = { key, name, dir: bundle.dir, digest: bundle.digest };
-      const { signature } = await this.#options.loader.load(base, signal);
-      throwIfAborted(signal);
-      resident.model = { ...base, signature };
+      const loading = this.#loadNow(resident, signal);
+      resident.loadOver = loading.catch(() => undefined);
+      await loading;
     } catch (thrown) {
-      await this.#options.loader.unload(key);
-      this.#residents.delete(key);
       this.#failures.set(name, asEndpointError(thrown).code);
       options.onGone?.();
       throw thrown;
     }
-    this.#failures.delete(name);
-    resident.state = 'READY';
-    this.#measure(resident);
-    this.#becameIdle(resident);
     this.#options.logger.info({ model: name, sizeBytes: resident.sizeBytes }, 'model loaded');
-    return resident.model;
+    return this.#leaseOf(resident);
   }
 
   /** True while new uses of the model can begin. */
@@ -122,11 +119,15 @@ export class Residency {
     if (!resident?.model || resident.state !== 'READY' || resident.retired) {
       throw new EndpointError('model_not_found', 'The model is not loaded.');
     }
+    return this.#leaseOf(resident);
+  }
+
+  #leaseOf(resident: Resident): ModelLease {
     resident.leases++;
-    this.#idle.delete(key);
+    this.#idle.delete(resident.key);
     let released = false;
     return {
-      model: resident.model,
+      model: resident.model as LoadedModel,
       release: () => {
         if (released) return;
         released = true;
@@ -186,20 +187,44 @@ export class Residency {
     if (needBytes > device.budgetBytes) {
       throw outOfMemory(`It needs ${needBytes} bytes; the budget of ${device.id} is ${device.budgetBytes}.`);
     }
-    for (;;) {
+    for (let turns = 0; ; ) {
       throwIfAborted(signal);
       // Noted before the device is asked: what it gives back meanwhile would not be in the answer.
-      const unloading = [...this.#residents.values()].flatMap(({ unloaded }) => unloaded ?? []);
+      const residents = [...this.#residents.values()];
+      const unloading = residents.flatMap(({ unloaded }) => unloaded ?? []);
+      const loading = residents.flatMap(({ state, loadOver }) => (state === 'LOADING' ? loadOver : []));
       const measuredBytes = await device.usedBytes();
       if (this.#usedBytes(measuredBytes) + needBytes <= device.budgetBytes) break;
-      if (unloading.length > 0) {
-        await Promise.race(unloading);
-      } else if (!resident.options.evictable || this.#idle.pop() === undefined) {
+      if (unloading.length === 0 && resident.options.evictable && this.#idle.pop() !== undefined) continue;
+      // A load that is under way may need less than was set aside for it, or fail.
+      const changes = unloading.length > 0 ? unloading : loading;
+      if (changes.length === 0 && turns++ < 2) {
+        await nextTurn(); // a model that was just loaded is pinned until those who asked for it have come
+      } else if (changes.length === 0) {
         const reason = resident.options.evictable ? 'all loaded models are in use' : 'other models hold the rest';
         throw outOfMemory(`It needs ${needBytes} bytes of the ${device.budgetBytes} of ${device.id}; ${reason}.`);
+      } else {
+        await firstOf(changes, signal);
       }
     }
     this.#residents.set(resident.key, resident);
+  }
+
+  async #loadNow(resident: Resident, signal: AbortSignal): Promise<void> {
+    const { key, name, bundle } = resident;
+    const base = { key, name, dir: bundle.dir, digest: bundle.digest };
+    try {
+      const { signature } = await this.#options.loader.load(base, signal);
+      throwIfAborted(signal);
+      resident.model = { ...base, signature };
+    } catch (thrown) {
+      await this.#options.loader.unload(key);
+      this.#residents.delete(key);
+      throw thrown;
+    }
+    this.#failures.delete(name);
+    resident.state = 'READY';
+    this.#measure(resident);
   }
 
   /** What is set aside or held; or what the device says is in use, where others use it too. */
@@ -266,6 +291,18 @@ function whenIdle(resident: Resident, waitMs: number): Promise<void> {
       clearTimeout(timer);
       resolve();
     });
+  });
+}
+
+/** Resolves when one of them does, or the signal aborts. */
+function firstOf(changes: readonly Promise<void>[], signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    signal.addEventListener('abort', done, { once: true });
+    for (const change of changes) void change.then(done);
   });
 }
 

@@ -127,14 +127,13 @@ export class SelfManagedModels {
     }
     try {
       const lease = await disk.acquire(target, stored, signal);
-      const model = await residency.load(modelNameOfTarget(target), lease.bundle, signal, {
+      const loaded = await residency.load(modelNameOfTarget(target), lease.bundle, signal, {
         evictable: true,
         onGone: () => lease.release(),
       });
       this.#failures.delete(target);
-      const current = { version: stored.version, key: model.key, checkedAtMs: 0 };
-      this.#current.set(target, current);
-      this.#keep(current);
+      this.#current.set(target, { version: stored.version, key: loaded.model.key, checkedAtMs: this.#nowMs() });
+      releaseSoon(loaded);
     } catch (thrown) {
       const isLasting =
         thrown instanceof EndpointError && ['invalid_archive', 'unsupported_bundle'].includes(thrown.code);
@@ -146,7 +145,11 @@ export class SelfManagedModels {
   /** Marks the current version as looked at, and pins it until those who waited have taken their own leases. */
   #keep(current: Current): void {
     current.checkedAtMs = this.#nowMs();
-    const lease = this.#options.residency.lease(current.key);
-    setImmediate(() => lease.release());
+    releaseSoon(this.#options.residency.lease(current.key));
   }
+}
+
+/** Ends a use after those who waited for the model have taken their own. */
+function releaseSoon(lease: ModelLease): void {
+  setImmediate(() => lease.release());
 }

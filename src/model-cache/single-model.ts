@@ -40,6 +40,8 @@ export class SingleModel {
       throw new EndpointError('model_not_found', message);
     }
     const bundle = await prepareTree(dir, rules, signal);
-    return (await residency.load('model', bundle, signal, { evictable: false })).key;
+    const { model, release } = await residency.load('model', bundle, signal, { evictable: false });
+    release();
+    return model.key;
   }
 }

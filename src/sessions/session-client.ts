@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { abortError, EndpointError, throwIfAborted } from '../errors.ts';
 import type { Network } from '../imaging/network.ts';
 import type { NetworkSignature, Tensor, TensorInfo } from '../imaging/tensor.ts';
@@ -60,6 +61,7 @@ class SessionNetwork implements Network {
   }
 
   async run(inputs: Tensors, signal: AbortSignal = new AbortController().signal): Promise<Record<string, Tensor>> {
+    setMaxListeners(0, signal); // each window in flight listens to it
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal);
       const grant = await this.#slots.acquire(this.#modelKey, signal);

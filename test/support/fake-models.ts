@@ -28,9 +28,9 @@ export class FakeLoader implements ModelLoader {
 
   async load(model: Omit<LoadedModel, 'signature'>, signal: AbortSignal) {
     this.loads.push(model.name);
-    this.held.set(model.key, this.bytesOf.get(model.name) ?? 10 * mebibyte);
+    this.held.set(model.key, this.bytesOf.get(model.name) ?? 60 * mebibyte);
     this.mostHeldBytes = Math.max(this.mostHeldBytes, this.heldBytes);
-    await Promise.race([this.gate, aborted(signal)]);
+    await untilAborted(this.gate, signal);
     await tick();
     const failure = this.failures.shift();
     if (failure) throw failure;
@@ -118,7 +118,7 @@ export class FakeSource implements ArchiveSource {
   async download(target: string, { version }: StoredArchive, toPath: string, signal: AbortSignal): Promise<void> {
     this.downloads++;
     this.onDownload(target);
-    await Promise.race([this.gate, aborted(signal)]);
+    await untilAborted(this.gate, signal);
     if (signal.aborted) throw abortError(signal);
     const stored = this.stored.get(target);
     if (!stored) throw new EndpointError('model_not_found', 'gone');
@@ -132,9 +132,16 @@ export class FakeSource implements ArchiveSource {
   }
 }
 
-/** Resolves when the signal aborts. */
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+/** Resolves with the gate, or when the signal aborts. */
+function untilAborted(open: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    signal.addEventListener('abort', done, { once: true });
+    void open.then(done);
+  });
 }
 
 /** A promise that a test opens. */

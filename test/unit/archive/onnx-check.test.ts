@@ -150,7 +150,7 @@ describe('checkOnnxFile', () => {
   });
 
   it('refuses nesting without end', async () => {
-    let graph = Buffer.alloc(0);
+    let graph: Buffer = Buffer.alloc(0);
     for (let i = 0; i < 60; i++) graph = field(1, field(5, field(6, graph)));
     await expectRefused(onnxModel({ graph }), /nests too deep/);
   });

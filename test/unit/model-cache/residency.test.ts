@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { EndpointError } from '../../../src/errors.ts';
+import type { LoadedModel } from '../../../src/model-cache/model.ts';
+import type { LoadOptions } from '../../../src/model-cache/residency.ts';
 import { fakeBundle, fakeResidency, gate } from '../../support/fake-models.ts';
 
 const mebibyte = 1024 * 1024;
@@ -13,8 +15,11 @@ const size = 200 * mebibyte;
 function withModels(budgetBytes = twoModels) {
   const fakes = fakeResidency(budgetBytes);
   for (const name of ['a', 'b', 'c', 'd']) fakes.loader.bytesOf.set(name, size);
-  const load = (name: string, options: { evictable: boolean; onGone?: () => void } = evictable, signal = never) =>
-    fakes.residency.load(name, fakeBundle(name, size), signal, options);
+  const load = async (name: string, options: LoadOptions = evictable, signal = never): Promise<LoadedModel> => {
+    const lease = await fakes.residency.load(name, fakeBundle(name, size), signal, options);
+    lease.release();
+    return lease.model;
+  };
   return { ...fakes, load };
 }
 
