@@ -1,5 +1,6 @@
 import { type AxisSamples, type SampleModes, sampleAxis } from '../../compute/kernels/axis-samples.ts';
-import { resampleArgmax, resampleSeparable } from '../../compute/kernels/resample.ts';
+import { resampleConfidentArgmax } from '../../compute/kernels/confident-argmax.ts';
+import { resampleSeparable } from '../../compute/kernels/resample.ts';
 import { resampleOblique } from '../../compute/kernels/resample-oblique.ts';
 import { type KernelType, sharedImage } from '../../compute/kernels/shared-arrays.ts';
 import { EndpointError } from '../../errors.ts';
@@ -73,7 +74,7 @@ async function resampledArgmax(image: MetaImage, target: ResampleTarget, context
   if (!map || !samples || !(image.voxels.data instanceof Float32Array)) return resampled(image, target, context);
   const output = sharedImage(labelArrayType(image.voxels.channels), 1, target.shape, target.order);
   const source = image.voxels as StridedImage<Float32Array>;
-  await resampleArgmax(source, output, samples, context.pool, context.signal);
+  await resampleConfidentArgmax(source, output, samples, context.pool, context.signal);
   return moved(image, map, output, true);
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { roundHalfToEven, sampleAxis } from '../../../src/compute/kernels/axis-samples.ts';
+import { resampleConfidentArgmax } from '../../../src/compute/kernels/confident-argmax.ts';
 import { percentiles } from '../../../src/compute/kernels/order-statistics.ts';
 import { rearrange } from '../../../src/compute/kernels/rearrange.ts';
 import { resampleArgmax, resampleSeparable } from '../../../src/compute/kernels/resample.ts';
@@ -106,6 +107,36 @@ describe('resampling', () => {
         const labels = sharedImage('uint8', 1, outShape, to);
         await resampleArgmax(source, labels, samplesOf(border), pool);
         expect(labels.data).toEqual(expected.data);
+      }
+    }
+  });
+
+  it('interpolating only at the borders of labels gives the same labels', async () => {
+    const from: Shape3 = [24, 20, 22];
+    const to: Shape3 = [31, 17, 40];
+    for (const channels of [2, 4]) {
+      for (const edge of ['border', 'reflection', 'zeros'] as const) {
+        const source = sharedImage('float32', channels, from, zFastest);
+        for (let c = 0; c < channels; c++)
+          for (let i = 0; i < 24; i++)
+            for (let j = 0; j < 20; j++)
+              for (let k = 0; k < 22; k++)
+                source.data[c * source.channelStride + (i * 20 + j) * 22 + k] = Math.tanh(
+                  9 - 0.9 * Math.hypot(i - 7 * c, j - 5 * c, k - 6 * c),
+                );
+        const samples = ([0, 1, 2] as const).map((axis) => {
+          const scale = from[axis] / to[axis];
+          const map = { scale, shift: axis - 0.8, inputSize: from[axis], outputSize: to[axis] };
+          return sampleAxis(map, { ...border, edge });
+        }) as unknown as Parameters<typeof resampleArgmax>[2];
+        for (const order of [xFastest, zFastest]) {
+          const expected = sharedImage('uint8', 1, to, order);
+          const labels = sharedImage('uint8', 1, to, order);
+          await resampleArgmax(source, expected, samples, pool);
+          await resampleConfidentArgmax(source, labels, samples, pool);
+          expect(new Set(expected.data).size).toBe(channels);
+          expect(labels.data).toEqual(expected.data);
+        }
       }
     }
   });
