@@ -155,8 +155,10 @@ async function listen(server: Server): Promise<Server> {
 async function drain(server: Server): Promise<void> {
   const closed = once(server, 'close');
   server.close();
-  server.closeIdleConnections();
+  // A client keeps its connection after its answer: it is closed as soon as it is idle.
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
   await Promise.race([closed, sleep(drainMs, undefined, { ref: false })]);
+  clearInterval(idle);
   server.closeAllConnections();
 }
 

@@ -21,14 +21,34 @@ export async function sendAnswer(response: Response, { result, headers }: Handle
   await pipeline(createReadStream(result.bodyPath), response);
 }
 
-/** Headers of an error answer: when to come back, and no further bytes of a body that was cut short. */
+/** Headers of an error answer, and what becomes of a body that was not read to its end. */
 export function prepareError(request: Request, response: Response, thrown: unknown): EndpointError {
   const error = asEndpointError(thrown);
   contextOf(request).errorCode = error.code;
   if (error.code === 'overloaded') response.setHeader('retry-after', '5');
   if (error.code === 'unauthorized') response.setHeader('www-authenticate', 'Bearer');
-  if (!request.complete) response.setHeader('connection', 'close');
+  if (!request.complete) discardRest(request);
   return error;
+}
+
+/** What a client may still send of a body that was refused, before it has read why. */
+const discardBytes = 256 * 1024 ** 2;
+const discardMs = 10_000;
+
+/**
+ * Reads and drops the rest of a refused body: to close the connection under a client that still sends would lose the
+ * answer. Who goes on for too long is cut off.
+ */
+function discardRest(request: Request): void {
+  let leftBytes = discardBytes;
+  const timer = setTimeout(() => request.destroy(), discardMs);
+  request.on('data', (chunk: Buffer) => {
+    leftBytes -= chunk.length;
+    if (leftBytes < 0) request.destroy();
+  });
+  request.once('close', () => clearTimeout(timer));
+  request.once('end', () => clearTimeout(timer));
+  request.resume();
 }
 
 /** Sends `{ "error": { code, message, details } }` with the code's status. */

@@ -72,7 +72,8 @@ async function* decodedBody(request: IncomingMessage, signal: AbortSignal): Asyn
   };
   signal.addEventListener('abort', stop, { once: true });
   try {
-    if (encoding === 'identity') yield* request as AsyncIterable<Buffer>;
+    // A refused body must not take the connection with it: the client is still to read why.
+    if (encoding === 'identity') yield* request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
     else if (encoding === 'gzip') yield* request.pipe(createGunzip()) as AsyncIterable<Buffer>;
     else if (encoding === 'deflate') yield* request.pipe(createInflate()) as AsyncIterable<Buffer>;
     else throw new EndpointError('unsupported_media_type', 'Content-Encoding must be identity, gzip or deflate.');

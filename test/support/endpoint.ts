@@ -2,9 +2,11 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readPart10 } from '../../src/formats/dicom/part10-reader.ts';
 import { tags } from '../../src/formats/dicom/tags.ts';
@@ -29,7 +31,7 @@ export interface TestEndpoint {
   stop(): Promise<void>;
 }
 
-/** Starts the compiled CLI; `env` adds to the environment. */
+/** Starts the compiled CLI in local mode; `env` adds to the environment. */
 export async function startTestEndpoint(env: Record<string, string> = {}): Promise<TestEndpoint> {
   const root = mkdtempSync(join(tmpdir(), 'map-endpoint-test-'));
   const [modelsDir, dataDir, filesDir] = ['models', 'data', 'files'].map((name) => join(root, name)) as [
@@ -44,15 +46,9 @@ export async function startTestEndpoint(env: Record<string, string> = {}): Promi
     env: { ...process.env, LOG_LEVEL: 'info', MODEL_REFRESH_SECONDS: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let log = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    log += text;
-  });
+  const log = collectLog(child);
   const firstLine = once(createInterface({ input: child.stdout }), 'line');
-  const ended = once(child, 'exit').then(() => {
-    throw new Error(`The endpoint ended at its start:\n${log}`);
-  });
-  const [line] = (await Promise.race([firstLine, ended])) as [string];
+  const [line] = (await Promise.race([firstLine, endedEarly(child, log)])) as [string];
   const { url } = JSON.parse(line) as { url: string };
   return {
     url,
@@ -60,7 +56,7 @@ export async function startTestEndpoint(env: Record<string, string> = {}): Promi
     modelsDir,
     dataDir,
     filesDir,
-    log: () => log,
+    log,
     async importFolder(folder) {
       const copy = mkdtempSync(join(filesDir, 'import-'));
       cpSync(folder, copy, { recursive: true });
@@ -91,6 +87,58 @@ export async function startTestEndpoint(env: Record<string, string> = {}): Promi
       rmSync(root, { recursive: true, force: true });
     },
   };
+}
+
+/** Starts the container's command on a free port; its settings are `env`. */
+export async function startTestContainer(
+  env: Record<string, string>,
+): Promise<{ url: string; process: ChildProcess; log: () => string }> {
+  const port = await freePort();
+  const child = spawn(process.execPath, [cli, 'serve'], {
+    env: { ...process.env, SAGEMAKER_BIND_TO_PORT: String(port), ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const log = collectLog(child);
+  const url = `http://127.0.0.1:${port}`;
+  const ended = endedEarly(child, log);
+  const ready = (async () => {
+    for (;;) {
+      const status = await fetch(`${url}/ping`).then(
+        (response) => response.status,
+        () => 0,
+      );
+      if (status === 200) return;
+      await sleep(50);
+    }
+  })();
+  await Promise.race([ready, ended]);
+  return { url, process: child, log };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+function collectLog(child: ChildProcess): () => string {
+  let log = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    log += text;
+  });
+  return () => log;
+}
+
+/** Rejects when the process ends; to be raced against its readiness. */
+async function endedEarly(child: ChildProcess, log: () => string): Promise<never> {
+  const ended = once(child, 'exit').then(() => {
+    throw new Error(`The endpoint ended at its start:\n${log()}`);
+  });
+  ended.catch(() => undefined); // it also ends when a test stops it
+  return await ended;
 }
 
 /** Process ids with a title, among the descendants of a process. */

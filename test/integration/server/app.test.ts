@@ -70,6 +70,24 @@ describe('POST /invocations', () => {
     await vi.waitFor(() => expect(readdirSync(front.scratchRoot)).toEqual([]));
   });
 
+  it.each([
+    ['announced', false],
+    ['in chunks', true],
+  ])('lets a client that sends too much (%s) read why', async (_how, chunked) => {
+    front = await startFakeFront(echo, { maxBodyBytes: 1024 });
+    const body = Buffer.alloc(30 * 1024 * 1024);
+    for (let n = 0; n < 3; n++) {
+      const status = await new Promise<number | undefined>((resolve, reject) => {
+        const headers = { ...target('known.tar.gz'), ...(chunked ? {} : { 'content-length': body.length }) };
+        const options = { method: 'POST', headers, agent: false };
+        httpRequest(`${front.url}/invocations`, options, (response) => resolve(response.resume().statusCode))
+          .on('error', reject)
+          .end(body);
+      });
+      expect(status).toBe(413);
+    }
+  });
+
   it('ends the work at the deadline, the model’s own when that is shorter', async () => {
     front = await startFakeFront(hang, { timeoutSeconds: 0.2 });
     const late = await post('/invocations', { headers: target('known.tar.gz'), body: 'x' });
