@@ -26,7 +26,7 @@ export function rescaleSlab(input: RescaleInput): void {
   for (let i = from; i < to; i++) {
     const shifted = Math.fround((source[sourceStart + i] as number) - a);
     const value = Math.fround(Math.fround(Math.fround(shifted / b) * multiply) + add);
-    target[targetStart + i] = value < min ? min : value > max ? max : value;
+    target[targetStart + i] = Math.min(Math.max(value, min), max);
   }
 }
 

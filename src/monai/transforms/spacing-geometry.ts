@@ -1,5 +1,5 @@
 import { roundHalfToEven } from '../../compute/kernels/axis-samples.ts';
-import { type Affine, multiplyAffines, transformPoint } from '../../imaging/affine.ts';
+import { type Affine, transformPoint } from '../../imaging/affine.ts';
 import type { Shape3 } from '../../imaging/volume.ts';
 
 type Triple = readonly [number, number, number];
@@ -122,9 +122,3 @@ function centredOffset(shape: Shape3, affine: Affine, outShape: Shape3, target: 
 export function affinesClose(a: Affine, b: Affine, tolerance: number): boolean {
   return a.every((value, n) => Math.abs(value - b[n as 0]) <= tolerance + 1e-5 * Math.abs(b[n as 0]));
 }
-
-/** The map from indices of a target grid to indices of a source grid. */
-export const indexMap = (source: Affine, target: Affine): Affine => solveAffine(source, target);
-
-/** Affine of the grid that a map's target indices address. */
-export const mappedAffine = (source: Affine, map: Affine): Affine => multiplyAffines(source, map);
