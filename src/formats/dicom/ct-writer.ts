@@ -29,7 +29,8 @@ export interface CtSeriesDescription {
     readonly number: number;
     readonly description: string;
     readonly frameOfReferenceUid: string;
-    readonly bodyPart?: string;
+    /** BodyPartExamined, one that is no paired structure: `ABDOMEN`, `CHEST`, … (else Laterality would be due). */
+    readonly bodyPart: string;
   };
   /** UID of the instance that shows slice k. */
   readonly sopInstanceUid: (k: number) => string;
@@ -70,6 +71,7 @@ function commonDataset(description: CtSeriesDescription): DicomDataset {
     .set(tags.PatientID, 'LO', patient.id)
     .set(tags.PatientBirthDate, 'DA', patient.birthDate ?? '')
     .set(tags.PatientSex, 'CS', patient.sex ?? '')
+    .set(tags.BodyPartExamined, 'CS', series.bodyPart)
     .set(tags.KVP, 'DS')
     .set(tags.PatientPosition, 'CS', 'HFS')
     .set(tags.StudyInstanceUID, 'UI', study.instanceUid)
@@ -88,7 +90,6 @@ function commonDataset(description: CtSeriesDescription): DicomDataset {
     .set(tags.RescaleIntercept, 'DS', formatDs(RESCALE_INTERCEPT))
     .set(tags.RescaleSlope, 'DS', '1')
     .set(tags.RescaleType, 'LO', 'HU');
-  if (series.bodyPart) dataset.set(tags.BodyPartExamined, 'CS', series.bodyPart);
   if (window) {
     dataset.set(tags.WindowCenter, 'DS', formatDs(window.center)).set(tags.WindowWidth, 'DS', formatDs(window.width));
   }

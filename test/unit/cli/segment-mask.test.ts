@@ -18,7 +18,7 @@ function segmentation(labels: Uint8Array): Uint8Array {
   const series = writeCtSeries(image, {
     patient: { name: 'A^B', id: '1' },
     study: { instanceUid: '2.25.1', id: '1', date: '20260101', time: '120000', description: 's' },
-    series: { instanceUid: '2.25.2', number: 1, description: 's', frameOfReferenceUid: '2.25.3' },
+    series: { instanceUid: '2.25.2', number: 1, description: 's', frameOfReferenceUid: '2.25.3', bodyPart: 'ABDOMEN' },
     sopInstanceUid: (k) => `2.25.10${k}`,
     equipment,
   });

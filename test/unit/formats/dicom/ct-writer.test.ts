@@ -7,7 +7,13 @@ import type { Affine } from '../../../../src/imaging/affine.ts';
 const description: CtSeriesDescription = {
   patient: { name: 'A^B', id: '1' },
   study: { instanceUid: '2.25.1', id: '1', date: '20260101', time: '120000', description: 'Phantom' },
-  series: { instanceUid: '2.25.2', number: 1, description: 'Axial', frameOfReferenceUid: '2.25.3' },
+  series: {
+    instanceUid: '2.25.2',
+    number: 1,
+    description: 'Axial',
+    frameOfReferenceUid: '2.25.3',
+    bodyPart: 'ABDOMEN',
+  },
   sopInstanceUid: (k) => `2.25.10${k}`,
   equipment: { manufacturer: 'm', modelName: 'n', serialNumber: 's', softwareVersions: 'v' },
 };
