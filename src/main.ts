@@ -73,6 +73,7 @@ async function start(
     workers: config.workers,
     providers: config.executionProviders,
     environment: process.env,
+    mayGrow: (_modelKey, replicaBytes) => models.hasRoomFor(replicaBytes),
     logger,
   });
   started.push(() => sessions.close());

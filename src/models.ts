@@ -37,6 +37,8 @@ export interface Models {
   readonly directory: ModelDirectory;
   readonly registry: ManagedRegistry;
   status(): readonly ModelStatus[];
+  /** True while this much more memory is free without unloading a model. */
+  hasRoomFor(bytes: number): boolean;
   evictions(): number;
 }
 
@@ -80,6 +82,7 @@ export async function createModels(options: ModelsOptions): Promise<Models> {
     },
     registry,
     status: () => residency.status(),
+    hasRoomFor: (bytes) => residency.hasRoomFor(bytes),
     evictions: () => residency.evictions,
   };
 }
@@ -114,5 +117,5 @@ function modelsFolder({ managed, modelDataUrl }: EndpointConfig): string | undef
 async function deviceOf(config: EndpointConfig, sessions: SessionPool): Promise<Device> {
   const onGpu = config.executionProviders.includes('cuda') && sessions.warnings.length === 0;
   if (onGpu) return await NvidiaDevice.open(0);
-  return new CpuDevice(config.memoryBudgetBytes, () => 0);
+  return new CpuDevice(config.memoryBudgetBytes, () => sessions.heldBytes);
 }

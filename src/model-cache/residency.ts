@@ -229,9 +229,11 @@ export class Residency {
 
   /** What is set aside or held; or what the device says is in use, where others use it too. */
   #usedBytes(measuredBytes: number): number {
-    let loadingBytes = 0;
-    for (const { state, sizeBytes } of this.#residents.values()) if (state === 'LOADING') loadingBytes += sizeBytes;
-    return Math.max(this.#ledgerBytes(), measuredBytes + loadingBytes);
+    let expectedBytes = 0; // set aside, and not taken yet
+    for (const { key, state, sizeBytes } of this.#residents.values()) {
+      if (state === 'LOADING') expectedBytes += Math.max(0, sizeBytes - this.#options.loader.usedBytes(key));
+    }
+    return Math.max(this.#ledgerBytes(), measuredBytes + expectedBytes);
   }
 
   #ledgerBytes(): number {

@@ -6,6 +6,7 @@ import { abortError, EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import { ChildSupply } from './child-supply.ts';
+import { NvidiaDevice } from './device.ts';
 import { PooledModel } from './pooled-model.ts';
 import { CpuSeating, GpuSeating, type Seat, type Seating } from './seats.ts';
 import type { SessionChild } from './session-child.ts';
@@ -21,8 +22,6 @@ export interface SessionPoolOptions {
   /** The server's environment; the children get next to nothing of it. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly logger: Logger;
-  /** Memory in use on the GPU; needed where `providers` has one. */
-  readonly gpuUsedBytes?: () => Promise<number>;
   /** Asked before a further replica of a model starts: is there memory for it? Default: always. */
   readonly mayGrow?: (modelKey: string, replicaBytes: number) => boolean;
   /** Idle time after which a further replica ends. Default 10 s. */
@@ -128,7 +127,8 @@ export class SessionPool implements SlotBroker {
     const model = new PooledModel(modelKey, onnxPath);
     this.#models.set(modelKey, model);
     try {
-      const seat = await this.#seat(model, signal);
+      // An unload in the middle ends the load, whoever still waits for it.
+      const seat = await this.#seat(model, AbortSignal.any([signal, model.closed]));
       return { signature: seat.signature };
     } catch (thrown) {
       this.#models.delete(modelKey);
@@ -247,7 +247,8 @@ export class SessionPool implements SlotBroker {
       this.#options.logger.warn({ provider: gpu }, 'the execution provider is not available: falling back to the CPU');
       return;
     }
-    this.#seating = new GpuSeating(this.#supply, device, this.#options.gpuUsedBytes ?? (async () => 0));
+    const nvidia = gpu === 'cuda' ? await NvidiaDevice.open(device.deviceId) : undefined;
+    this.#seating = new GpuSeating(this.#supply, device, async () => (await nvidia?.usedBytes()) ?? 0);
   }
 
   /** Gives a model one more seat. */
