@@ -39,7 +39,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
   if (found) {
     const document = new ConfigDocument(found.root, found.file);
     const preprocessing: Transform[] = [];
-    const root = await valueOf(document, 'preprocessing');
+    const root = await sectionValue(document, 'preprocessing');
     for (const step of await stepsOf(root)) {
       steps.push(
         await trySection('preprocessing', step, () => {
@@ -52,7 +52,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
         }),
       );
     }
-    const inferer = await valueOf(document, 'inferer');
+    const inferer = await sectionValue(document, 'inferer');
     if (inferer instanceof Component) {
       steps.push(
         await trySection('inferer', inferer, () => {
@@ -63,7 +63,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
       );
     }
     const scope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined };
-    for (const step of await stepsOf(await valueOf(document, 'postprocessing'))) {
+    for (const step of await stepsOf(await sectionValue(document, 'postprocessing'))) {
       steps.push(
         await trySection('postprocessing', step, () => {
           compileTransforms(step, found.file, 'postprocessing', scope);
@@ -75,7 +75,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
 }
 
 /** The evaluated section; undefined when it is missing or can't be evaluated, which the refusal of the whole tells. */
-async function valueOf(document: ConfigDocument, id: string): Promise<ConfigValue | undefined> {
+async function sectionValue(document: ConfigDocument, id: string): Promise<ConfigValue | undefined> {
   if (!document.has(id)) return undefined;
   let value: ConfigValue | undefined;
   await reasonOf(() => {

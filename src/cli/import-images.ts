@@ -13,11 +13,17 @@ import {
 import { z } from 'zod';
 import { EndpointError } from '../errors.ts';
 import { importReportsDir } from '../local-store/import-reports.ts';
-import type { ImportFlags } from './commands/import.ts';
 import { imagingClient, isLocalEndpoint } from './endpoint-clients.ts';
 import { ReportedFailure, UsageError } from './exit-codes.ts';
 import { folderUri } from './server-uri.ts';
 import { createTerminal, formatTable } from './terminal.ts';
+
+/** What `map-endpoint import` was told. */
+export interface ImportFlags {
+  readonly endpointUrl: string;
+  readonly datastore?: string;
+  readonly json: boolean;
+}
 
 /** Name of the data store that an import makes where there is none. */
 const datastoreName = 'map-endpoint';

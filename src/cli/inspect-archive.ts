@@ -9,9 +9,13 @@ import { unpackArchive } from '../archive/unpack.ts';
 import { EndpointError } from '../errors.ts';
 import { archiveLimits } from './archive-limits.ts';
 import { type BundleDescription, describeBundle, formatDescription } from './bundle-description.ts';
-import type { InspectFlags } from './commands/inspect.ts';
 import { ReportedFailure } from './exit-codes.ts';
 import { createTerminal } from './terminal.ts';
+
+/** What `map-endpoint inspect` was told. */
+export interface InspectFlags {
+  readonly json: boolean;
+}
 
 /**
  * Describes the bundles of an archive, or of a folder, under the server's own rules.

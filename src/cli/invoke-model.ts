@@ -4,11 +4,21 @@ import { pathToFileURL } from 'node:url';
 import { InvokeEndpointCommand, ModelError } from '@aws-sdk/client-sagemaker-runtime';
 import type { InvocationAnswer } from '../api/invocation.ts';
 import { EndpointError, type ErrorBody, errorTable } from '../errors.ts';
-import type { InvokeFlags } from './commands/invoke.ts';
 import { runtimeClient } from './endpoint-clients.ts';
 import { UsageError } from './exit-codes.ts';
 import { folderUri, isUri } from './server-uri.ts';
 import { createTerminal, formatTable } from './terminal.ts';
+
+/** What `map-endpoint invoke` was told. */
+export interface InvokeFlags {
+  readonly endpointUrl: string;
+  readonly targetModel: string;
+  readonly datastore?: string;
+  readonly imageSet?: string;
+  readonly input?: string;
+  readonly output?: string;
+  readonly json: boolean;
+}
 
 /** One call of `InvokeEndpoint`. */
 export interface Invocation {

@@ -8,9 +8,14 @@ import { readTree } from '../archive/tree.ts';
 import { EndpointError } from '../errors.ts';
 import { archiveLimits } from './archive-limits.ts';
 import { type BundleDescription, describeBundle } from './bundle-description.ts';
-import type { PackFlags } from './commands/pack.ts';
 import { UsageError } from './exit-codes.ts';
 import { createTerminal } from './terminal.ts';
+
+/** What `map-endpoint pack` was told. */
+export interface PackFlags {
+  readonly output: string;
+  readonly json: boolean;
+}
 
 /**
  * Packs a bundle that this program can run.

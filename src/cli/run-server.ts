@@ -1,7 +1,16 @@
 import { once } from 'node:events';
 import { startEndpoint } from '../main.ts';
-import type { LocalFlags } from './commands/local.ts';
 import { createTerminal } from './terminal.ts';
+
+/** What `map-endpoint local` was told. */
+export interface LocalFlags {
+  readonly port?: number;
+  readonly host?: string;
+  readonly models?: string;
+  readonly data?: string;
+  readonly allow: readonly string[];
+  readonly json: boolean;
+}
 
 /** `map-endpoint local`: serves until it is told to stop, then drains. */
 export async function runLocal(flags: LocalFlags): Promise<void> {

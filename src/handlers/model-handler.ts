@@ -88,7 +88,7 @@ export class ModelHandler implements Handler {
   async #handleOne(request: HandlerRequest, context: HandlerContext): Promise<HandlerResult> {
     if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
     const { bundle, mapJson } = this.#loaded;
-    const delivery = deliveryOf(request.headers['accept']);
+    const delivery = deliveryOf(request.headers.accept);
     const imaging = await parseRequest(request, context.scratchDir);
     const { answer, files } = await runImagingJob({
       inputs: imaging.inputs,

@@ -1,10 +1,5 @@
 import { Command } from 'commander';
-
-/** What `map-endpoint demo` was told. */
-export interface DemoFlags {
-  readonly out: string;
-  readonly json: boolean;
-}
+import type { DemoFlags } from '../demo/demo.ts';
 
 export const demoCommand = (): Command =>
   new Command('demo')

@@ -1,11 +1,5 @@
 import { Command } from 'commander';
-
-/** What `map-endpoint import` was told. */
-export interface ImportFlags {
-  readonly endpointUrl: string;
-  readonly datastore?: string;
-  readonly json: boolean;
-}
+import type { ImportFlags } from '../import-images.ts';
 
 export const importCommand = (): Command =>
   new Command('import')

@@ -1,9 +1,5 @@
 import { Command } from 'commander';
-
-/** What `map-endpoint inspect` was told. */
-export interface InspectFlags {
-  readonly json: boolean;
-}
+import type { InspectFlags } from '../inspect-archive.ts';
 
 export const inspectCommand = (): Command =>
   new Command('inspect')

@@ -1,15 +1,5 @@
 import { Command } from 'commander';
-
-/** What `map-endpoint invoke` was told. */
-export interface InvokeFlags {
-  readonly endpointUrl: string;
-  readonly targetModel: string;
-  readonly datastore?: string;
-  readonly imageSet?: string;
-  readonly input?: string;
-  readonly output?: string;
-  readonly json: boolean;
-}
+import type { InvokeFlags } from '../invoke-model.ts';
 
 export const invokeCommand = (): Command =>
   new Command('invoke')

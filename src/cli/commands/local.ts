@@ -1,15 +1,6 @@
 import { Command } from 'commander';
 import { collect, parsePort } from '../flags.ts';
-
-/** What `map-endpoint local` was told. */
-export interface LocalFlags {
-  readonly port?: number;
-  readonly host?: string;
-  readonly models?: string;
-  readonly data?: string;
-  readonly allow: readonly string[];
-  readonly json: boolean;
-}
+import type { LocalFlags } from '../run-server.ts';
 
 export const localCommand = (): Command =>
   new Command('local')

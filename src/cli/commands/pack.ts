@@ -1,10 +1,5 @@
 import { Command } from 'commander';
-
-/** What `map-endpoint pack` was told. */
-export interface PackFlags {
-  readonly output: string;
-  readonly json: boolean;
-}
+import type { PackFlags } from '../pack-bundle.ts';
 
 export const packCommand = (): Command =>
   new Command('pack')

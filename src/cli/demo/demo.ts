@@ -4,7 +4,6 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { InvocationAnswer } from '../../api/invocation.ts';
 import { EndpointError } from '../../errors.ts';
-import type { DemoFlags } from '../commands/demo.ts';
 import { ReportedFailure } from '../exit-codes.ts';
 import { importImages } from '../import-images.ts';
 import { invokeModel } from '../invoke-model.ts';
@@ -18,6 +17,12 @@ import { writePhantomSeries } from './phantom-series.ts';
 import { makeSecondModel } from './second-model.ts';
 import { diceOverlap, segmentMask } from './segment-mask.ts';
 import { Stopwatch } from './stopwatch.ts';
+
+/** What `map-endpoint demo` was told. */
+export interface DemoFlags {
+  readonly out: string;
+  readonly json: boolean;
+}
 
 /** MONAI with this bundle gets 0.97 on this phantom: below this, something between the image and the result is wrong. */
 const leastDice = 0.95;
