@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abortError, EndpointError, throwIfAborted } from '../errors.ts';
 
@@ -42,6 +43,7 @@ export async function withRetry<T>(
   options: { readonly policy: RetryPolicy; readonly signal: AbortSignal; isTransient(error: unknown): boolean },
 ): Promise<T> {
   const { policy, signal } = options;
+  setMaxListeners(0, signal); // each call in flight listens to it
   for (let attempt = 1; ; attempt++) {
     throwIfAborted(signal);
     try {
