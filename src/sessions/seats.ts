@@ -1,3 +1,4 @@
+import { EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { ChildSupply } from './child-supply.ts';
 import type { SessionDevice } from './protocol.ts';
@@ -35,6 +36,23 @@ export class CpuSeating implements Seating {
   }
 
   async seat(sessionId: string, onnxPath: string, signal: AbortSignal): Promise<Seat> {
+    try {
+      return await this.#seatOnce(sessionId, onnxPath, signal);
+    } catch (thrown) {
+      // The spare may have died unseen, with the child that it was to replace: a new one tells.
+      const died = thrown instanceof EndpointError && thrown.code === 'worker_crashed';
+      if (!died || signal.aborted) throw thrown;
+      return await this.#seatOnce(sessionId, onnxPath, signal);
+    } finally {
+      this.#supply.prepareSpare();
+    }
+  }
+
+  async vacate(seat: Seat): Promise<void> {
+    await seat.child.end();
+  }
+
+  async #seatOnce(sessionId: string, onnxPath: string, signal: AbortSignal): Promise<Seat> {
     const child = await this.#supply.take();
     try {
       const device: SessionDevice = { providers: ['cpu'], deviceId: 0 };
@@ -44,13 +62,7 @@ export class CpuSeating implements Seating {
     } catch (thrown) {
       await child.end();
       throw thrown;
-    } finally {
-      this.#supply.prepareSpare();
     }
-  }
-
-  async vacate(seat: Seat): Promise<void> {
-    await seat.child.end();
   }
 }
 

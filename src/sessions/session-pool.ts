@@ -1,17 +1,16 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { ExecutionProvider } from '../config.ts';
 import { abortError, EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import { ChildSupply } from './child-supply.ts';
-import { NvidiaDevice } from './device.ts';
+import { type ChosenSeating, chooseSeating } from './choose-seating.ts';
 import { PooledModel } from './pooled-model.ts';
-import { CpuSeating, GpuSeating, type Seat, type Seating } from './seats.ts';
+import type { Seat, Seating } from './seats.ts';
 import type { SessionChild } from './session-child.ts';
 import { SlotQueue, type Waiter } from './slot-queue.ts';
 import type { SlotBroker, SlotGrant, SlotOutcome } from './slots.ts';
+import { makeSocketDir } from './socket-dir.ts';
 
 export interface SessionPoolOptions {
   /** Folder of this server's own files; the sockets lie in a private folder of it. */
@@ -39,8 +38,6 @@ interface Running {
 
 /** A window has to wait this long before a replica starts for it: for shorter ones it would not be worth it. */
 const growAfterMs = 25;
-/** Longest socket folder: with a file name it has to fit into `sun_path` (108 bytes). */
-const maxSocketDirBytes = 90;
 
 /**
  * The front's pool of session children (design §1). Hands out slots so that at most `workers` windows run at once,
@@ -53,20 +50,21 @@ export class SessionPool implements SlotBroker {
   readonly #models = new Map<string, PooledModel>();
   readonly #queue = new SlotQueue();
   readonly #running = new Map<number, Running>();
-  #seating: Seating;
-  #warnings: string[] = [];
+  readonly #seating: Seating;
+  /** What is degraded: a GPU provider that was asked for and is not there. */
+  readonly warnings: readonly string[];
   #growTimer: NodeJS.Timeout | undefined;
   #nextGrantId = 1;
   #nextSessionId = 1;
   #restarts = 0;
-  #ready = false;
   #closed = false;
 
-  private constructor(options: SessionPoolOptions, socketDir: string) {
+  private constructor(options: SessionPoolOptions, socketDir: string, supply: ChildSupply, chosen: ChosenSeating) {
     this.#options = options;
     this.#socketDir = socketDir;
-    this.#supply = new ChildSupply({ socketDir, environment: options.environment, logger: options.logger });
-    this.#seating = new CpuSeating(this.#supply);
+    this.#supply = supply;
+    this.#seating = chosen.seating;
+    this.warnings = chosen.warnings;
   }
 
   /**
@@ -76,25 +74,22 @@ export class SessionPool implements SlotBroker {
    *   when no child can be started
    */
   static async start(options: SessionPoolOptions): Promise<SessionPool> {
-    const pool = new SessionPool(options, await makeSocketDir(options.dataDir));
+    const { environment, logger, providers, dataDir } = options;
+    const socketDir = await makeSocketDir(dataDir);
+    const supply = new ChildSupply({ socketDir, environment, logger });
     try {
-      await pool.#chooseSeating();
+      supply.prepareSpare();
+      return new SessionPool(options, socketDir, supply, await chooseSeating(supply, providers, logger));
     } catch (thrown) {
-      await pool.close();
+      await supply.close();
+      await rm(socketDir, { recursive: true, force: true });
       throw thrown;
     }
-    pool.#ready = true;
-    return pool;
   }
 
   /** True once children can be started. */
   get isReady(): boolean {
-    return this.#ready && !this.#closed;
-  }
-
-  /** What is degraded: a GPU provider that was asked for and is not there. */
-  get warnings(): readonly string[] {
-    return this.#warnings;
+    return !this.#closed;
   }
 
   get consecutiveFailedStarts(): number {
@@ -231,26 +226,6 @@ export class SessionPool implements SlotBroker {
     await rm(this.#socketDir, { recursive: true, force: true });
   }
 
-  async #chooseSeating(): Promise<void> {
-    const { providers } = this.#options;
-    this.#supply.prepareSpare();
-    await this.#supply.spare?.started;
-    const gpu = providers.find((provider) => provider !== 'cpu');
-    if (gpu === undefined) return;
-    const device = { providers, deviceId: 0 };
-    try {
-      await this.#supply.spare?.probe(device);
-    } catch (thrown) {
-      if (!providers.includes('cpu')) throw thrown;
-      const warning = `The execution provider "${gpu}" is not available here; networks run on the CPU.`;
-      this.#warnings = [warning];
-      this.#options.logger.warn({ provider: gpu }, 'the execution provider is not available: falling back to the CPU');
-      return;
-    }
-    const nvidia = gpu === 'cuda' ? await NvidiaDevice.open(device.deviceId) : undefined;
-    this.#seating = new GpuSeating(this.#supply, device, async () => (await nvidia?.usedBytes()) ?? 0);
-  }
-
   /** Gives a model one more seat. */
   async #seat(model: PooledModel, signal: AbortSignal): Promise<Seat> {
     const seated = this.#seating.seat(`${this.#nextSessionId++}`, model.onnxPath, signal);
@@ -359,14 +334,10 @@ export class SessionPool implements SlotBroker {
     if (this.#options.mayGrow && !this.#options.mayGrow(model.key, model.peakBytes)) return;
     this.#seat(model, model.closed).catch((thrown: unknown) => {
       const code = thrown instanceof EndpointError ? thrown.code : 'internal';
-      if (!model.closing) this.#options.logger.warn({ code }, 'a replica could not be started');
+      if (model.closing) return;
+      this.#options.logger.warn({ code }, 'a replica could not be started');
+      // The model's other children may have died meanwhile, and left it to this one.
+      if (model.seats.size === 0) this.#reseat(model);
     });
   }
-}
-
-/** A private folder for the sockets: in the data folder, or in the system's where that one's path is too long. */
-async function makeSocketDir(dataDir: string): Promise<string> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const parent = Buffer.byteLength(dataDir) + 10 <= maxSocketDirBytes ? dataDir : tmpdir();
-  return await mkdtemp(join(parent, 's-')); // mkdtemp makes it 0700
 }

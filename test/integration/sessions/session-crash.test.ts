@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { EndpointError } from '../../../src/errors.ts';
 import type { Network } from '../../../src/imaging/network.ts';
@@ -91,6 +92,22 @@ describe('a session child that is killed', () => {
     expect((await other.run(four)).y?.data).toEqual(four.x.data);
     process.kill(child, 'SIGKILL');
     expect((await waiting).y?.data).toEqual(four.x.data);
+  });
+
+  it('while a replica starts that dies too is not waited for in vain', async () => {
+    const { network, child, pool, pids, dataDir } = await load({ workers: 2 });
+    const replica = pids().find((pid) => pid !== child) as number;
+    for (const pid of [child, replica]) process.kill(pid, 'SIGSTOP');
+    const outcomes = [network.run(four), network.run(four)].map((answer) =>
+      expect(answer).rejects.toMatchObject({ code: 'worker_crashed' }),
+    );
+    await until(() => pids().length === 2 && pool.runningWindows === 1);
+    await sleep(100); // the second window has waited long enough for a replica by now
+    rmSync(join(dataDir, 'tiny.onnx'));
+    process.kill(child, 'SIGKILL');
+    await until(() => pool.restarts === 1);
+    process.kill(replica, 'SIGKILL');
+    await Promise.all(outcomes);
   });
 
   it('tells those who wait when it cannot be started again', async () => {
