@@ -189,6 +189,7 @@ export class Residency {
     }
     for (let turns = 0; ; ) {
       throwIfAborted(signal);
+      for (const other of this.#residents.values()) if (other.state === 'READY') this.#measure(other);
       // Noted before the device is asked: what it gives back meanwhile would not be in the answer.
       const residents = [...this.#residents.values()];
       const unloading = residents.flatMap(({ unloaded }) => unloaded ?? []);
@@ -276,6 +277,7 @@ export class Residency {
   }
 
   async #unloadNow(resident: Resident): Promise<void> {
+    this.#measure(resident);
     resident.state = 'UNLOADING';
     await this.#options.loader.unload(resident.key);
     this.#residents.delete(resident.key);

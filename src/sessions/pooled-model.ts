@@ -13,7 +13,8 @@ export class PooledModel {
   readonly #closed = new AbortController();
   readonly #windows = new Map<Seat, number>();
   readonly #idleTimers = new Map<Seat, NodeJS.Timeout>();
-  readonly #measuredAt = new Map<Seat, number>();
+  /** Seats that are measured at the end of a pause, so that the last window of a burst counts too. */
+  readonly #measureTimers = new Map<Seat, NodeJS.Timeout>();
   #onIdle: (() => void) | undefined;
   #peakBytes = 0;
 
@@ -59,10 +60,18 @@ export class PooledModel {
     if (left > 0) this.#windows.set(seat, left);
     else this.#windows.delete(seat);
     if (this.#windows.size === 0) this.#onIdle?.();
-    const now = performance.now();
-    if (now - (this.#measuredAt.get(seat) ?? -measureEveryMs) < measureEveryMs) return;
-    this.#measuredAt.set(seat, now);
+    this.#measureSoon(seat);
+  }
+
+  #measureSoon(seat: Seat): void {
+    if (this.#measureTimers.has(seat)) return;
     void seat.child.measure();
+    const timer = setTimeout(() => {
+      this.#measureTimers.delete(seat);
+      void seat.child.measure();
+    }, measureEveryMs);
+    timer.unref();
+    this.#measureTimers.set(seat, timer);
   }
 
   /** Calls `onIdle` when the seat has had no window for a while and isn't the model's last. */
