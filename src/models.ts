@@ -39,6 +39,12 @@ export interface Models {
   status(): readonly ModelStatus[];
   /** True while this much more memory is free without unloading a model. */
   hasRoomFor(bytes: number): boolean;
+  /** Whether their networks are in the host's memory, and not in a GPU's. */
+  readonly areOnHost: boolean;
+  /** Memory that models hold or have set aside. */
+  heldBytes(): number;
+  /** Unloads idle models, where this server may, until no more than this is held. */
+  shrinkIdle(toBytes: number): void;
   evictions(): number;
 }
 
@@ -49,8 +55,9 @@ const managedModelsDir = '/opt/ml/models';
 export async function createModels(options: ModelsOptions): Promise<Models> {
   const { config, sessions, host, logger, scratchDir } = options;
   const loader = new NetworkLoader(host, sessions);
+  const device = await deviceOf(config, sessions);
   const residency = new Residency({
-    device: await deviceOf(config, sessions),
+    device,
     loader,
     estimates: new MemoryEstimates(config.executionProviders.join(',')),
     logger,
@@ -83,6 +90,9 @@ export async function createModels(options: ModelsOptions): Promise<Models> {
     registry,
     status: () => residency.status(),
     hasRoomFor: (bytes) => residency.hasRoomFor(bytes),
+    areOnHost: device instanceof CpuDevice,
+    heldBytes: () => residency.heldBytes,
+    shrinkIdle: (toBytes) => residency.shrinkIdle(toBytes),
     evictions: () => residency.evictions,
   };
 }

@@ -29,6 +29,7 @@ export class NetworkLoader implements ModelLoader {
 
   async unload(key: string): Promise<void> {
     this.#facts.delete(key);
+    this.#host.forget(key);
     await this.#sessions.unload(key);
   }
 
