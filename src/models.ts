@@ -54,7 +54,7 @@ const managedModelsDir = '/opt/ml/models';
 
 export async function createModels(options: ModelsOptions): Promise<Models> {
   const { config, sessions, host, logger, scratchDir } = options;
-  const loader = new NetworkLoader(host, sessions);
+  const loader = new NetworkLoader({ host, sessions, warmUp: config.warmUp, logger });
   const device = await deviceOf(config, sessions);
   const residency = new Residency({
     device,

@@ -80,6 +80,8 @@ export interface ModelFacts {
   readonly version: string;
   /** The model's own limit (`map.json`), where it has one. */
   readonly timeoutSeconds?: number;
+  /** Spatial axes of what the network is given, where the bundle fixes them. */
+  readonly windowShape?: readonly number[];
   /** Where the model takes several requests in one call. */
   readonly batch?: BatchRule;
 }

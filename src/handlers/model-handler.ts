@@ -69,6 +69,7 @@ export class ModelHandler implements Handler {
       version: mapJson.version ?? bundle.metadata.version ?? '0',
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
       ...(batch.maxSize > 1 ? { batch } : {}),
+      ...(bundle.windowShape ? { windowShape: bundle.windowShape } : {}),
     };
   }
 
