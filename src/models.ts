@@ -8,6 +8,7 @@ import { S3Objects } from './connectors/s3/s3-objects.ts';
 import { EndpointError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { ArchiveSource } from './model-cache/archive-source.ts';
+import { BoundedWait } from './model-cache/bounded-wait.ts';
 import { DiskCache } from './model-cache/disk-cache.ts';
 import { ManagedModels } from './model-cache/managed-models.ts';
 import { MemoryEstimates } from './model-cache/memory-estimates.ts';
@@ -75,16 +76,19 @@ export async function createModels(options: ModelsOptions): Promise<Models> {
   });
   const single = new SingleModel({ dir: singleModelDir, residency, rules });
   const stored = storedModels(config, folder, residency, rules, logger, join(scratchDir, 'models'));
+  // Those who find their model loaded pass through: the pipelines' share is for them.
+  const wait = new BoundedWait(config.maxQueuedRequests + config.pipelines);
   return {
     directory: {
-      acquire: async (target, signal) => {
-        if (target === undefined) return await single.acquire(signal);
-        if (stored) return await stored.acquire(target, signal);
-        throw new EndpointError(
-          'model_not_found',
-          `There is no model "${target}": this server was given no MODEL_DATA_URL.`,
-        );
-      },
+      acquire: (target, signal) =>
+        wait.during(async () => {
+          if (target === undefined) return await single.acquire(signal);
+          if (stored) return await stored.acquire(target, signal);
+          throw new EndpointError(
+            'model_not_found',
+            `There is no model "${target}": this server was given no MODEL_DATA_URL.`,
+          );
+        }),
       timeoutSeconds: (key) => loader.timeoutSeconds(key),
     },
     registry,
