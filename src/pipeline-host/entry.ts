@@ -9,7 +9,6 @@ import { HandlerCatalog } from '../handlers/catalog.ts';
 import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
-import { collectGarbage } from './collect-garbage.ts';
 import { JobCancels } from './job-cancels.ts';
 import type { FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
@@ -99,10 +98,6 @@ process.on('message', (received) => {
       break;
     case 'cancel':
       cancels.cancel(message.jobId, message.index, EndpointError.fromBody(message.error));
-      break;
-    case 'trim':
-      collectGarbage();
-      send({ type: 'trimmed' });
       break;
     case 'granted':
       slots.granted(message.id, message.grant);

@@ -32,7 +32,7 @@ export class JobAdmission {
     }
     if (running === 0 || needBytes === 0) return true;
     const { budgetBytes, modelBytes, shrinkModels } = this.#memory;
-    const leftForModels = budgetBytes - heldBytes - Math.max(needBytes, on.heldBytes);
+    const leftForModels = budgetBytes - heldBytes - on.heldWith(needBytes);
     if (modelBytes() <= leftForModels) return true;
     if (leftForModels > 0) shrinkModels(leftForModels);
     return false;

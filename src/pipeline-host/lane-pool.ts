@@ -13,7 +13,7 @@ export interface LanePoolOptions {
   readonly logger: Logger;
 }
 
-/** A process that holds more than this after a job gives it back or is replaced. */
+/** A process that holds this much more than at its start after a job is replaced. */
 const keptGrowthBytes = 256 * 1024 ** 2;
 
 /** The pipeline processes: one is always there, more start up to the limit, one that dies is replaced. */
@@ -65,14 +65,14 @@ export class LanePool {
     if (at >= 0) this.#idle.splice(at, 1);
   }
 
-  /** The job of a lane is over: it takes the next one, unless it has grown big and can't give the memory back. */
-  async giveBack(lane: Lane): Promise<void> {
-    if (lane.growth.bytes > keptGrowthBytes) {
-      await lane.process.trim();
-      await lane.growth.look();
-    }
+  /**
+   * The job of a lane is over: it takes the next one, or makes room for a new process when it has grown big. What
+   * garbage collection gives back of it comes late and is about half (measured), and the next job would come on top.
+   */
+  giveBack(lane: Lane): void {
     if (lane.growth.bytes > keptGrowthBytes && !lane.process.preparing && this.#lanes.has(lane)) {
       lane.retired = true;
+      this.#options.logger.debug({ bytes: lane.growth.bytes }, 'a pipeline process gives its memory back');
       lane.process.kill();
     }
     this.#becameIdle(lane);

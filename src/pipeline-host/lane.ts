@@ -12,7 +12,7 @@ interface LaneJob {
 /** What a lane needs of its process; a fake one is given in tests. */
 export type LaneProcess = Pick<
   PipelineProcess,
-  'pid' | 'ready' | 'preparing' | 'prepare' | 'run' | 'cancelRequest' | 'discard' | 'trim' | 'kill'
+  'pid' | 'ready' | 'preparing' | 'prepare' | 'run' | 'cancelRequest' | 'discard' | 'kill'
 >;
 
 /** A job that ends before is not measured: to look at a process takes longer than such a job may. */
@@ -39,7 +39,12 @@ export class Lane {
 
   /** Memory that it holds, or will hold when its job is at its peak. */
   get heldBytes(): number {
-    return Math.max(this.#job?.needBytes ?? 0, this.growth.bytes);
+    return this.heldWith(this.#job?.needBytes ?? 0);
+  }
+
+  /** Memory that it would hold with a job that needs so much. */
+  heldWith(needBytes: number): number {
+    return this.growth.baseBytes + Math.max(needBytes, this.growth.bytes);
   }
 
   begin(modelName: string, needBytes: number): void {

@@ -258,7 +258,7 @@ export class PipelineHost {
     const peakBytes = await lane.end();
     const digest = (calls[0] as JobCall).request.model.digest;
     if (peakBytes !== undefined) this.#jobMemory.record(digest, input, peakBytes, end === 'whole');
-    await this.#pool.giveBack(lane);
+    this.#pool.giveBack(lane);
   }
 
   #lookAtAll(): void {

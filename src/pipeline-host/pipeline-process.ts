@@ -38,7 +38,6 @@ export class PipelineProcess {
   #job: (Pending<readonly JobItem[]> & { readonly jobId: number }) | undefined;
   #onProgress: ((fraction: number, phase: string) => void) | undefined;
   readonly #writingPrefixUris = new Set<string>();
-  readonly #trims: (() => void)[] = [];
   #nextPrepareId = 0;
   #exited = false;
 
@@ -122,18 +121,6 @@ export class PipelineProcess {
     this.#send({ type: 'cancel', jobId, index, error: error.toJSON() });
   }
 
-  /** Has the process give back memory that its last job left; resolves when it did, or is gone. */
-  trim(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#exited) {
-        resolve();
-        return;
-      }
-      this.#trims.push(resolve);
-      this.#send({ type: 'trim' });
-    });
-  }
-
   /** Has this process remove what another one left under a prefix when it died. */
   discard(prefixUri: string): void {
     this.#send({ type: 'discard', prefixUri });
@@ -167,9 +154,6 @@ export class PipelineProcess {
         break;
       case 'writing':
         this.#writingPrefixUris.add(message.prefixUri);
-        break;
-      case 'trimmed':
-        this.#trims.shift()?.();
         break;
       case 'acquire':
         void this.#acquire(message.id, message.modelKey);
@@ -221,7 +205,6 @@ export class PipelineProcess {
     for (const pending of this.#prepares.values()) pending.reject(error);
     this.#prepares.clear();
     this.#job?.reject(error);
-    for (const resolve of this.#trims.splice(0)) resolve();
     this.#options.onExit([...this.#writingPrefixUris]);
   }
 }

@@ -27,6 +27,11 @@ export class ProcessGrowth {
     return this.#baseBytes !== undefined;
   }
 
+  /** What it held before its first job. */
+  get baseBytes(): number {
+    return this.#baseBytes ?? 0;
+  }
+
   /** As of the last look. */
   get bytes(): number {
     return this.#bytes;

@@ -61,8 +61,6 @@ export type ToPipeline =
   | { readonly type: 'job'; readonly job: PipelineJob }
   /** `index`: of one request of the job; without it, all of it. */
   | { readonly type: 'cancel'; readonly jobId: number; readonly index?: number; readonly error: ErrorBody }
-  /** No job runs: give back what the last one left. Answered by `trimmed`. */
-  | { readonly type: 'trim' }
   | { readonly type: 'granted'; readonly id: number; readonly grant: SlotGrant }
   | { readonly type: 'refused'; readonly id: number; readonly error: ErrorBody }
   | { readonly type: 'discard'; readonly prefixUri: string };
@@ -76,7 +74,6 @@ export type FromPipeline =
   | { readonly type: 'progress'; readonly jobId: number; readonly fraction: number; readonly phase: string }
   /** The job is about to write under this prefix; should the process die, another one removes what it left. */
   | { readonly type: 'writing'; readonly jobId: number; readonly prefixUri: string }
-  | { readonly type: 'trimmed' }
   | { readonly type: 'acquire'; readonly id: number; readonly modelKey: string }
   | { readonly type: 'withdraw'; readonly id: number }
   | { readonly type: 'release'; readonly grantId: number; readonly outcome: SlotOutcome };

@@ -40,7 +40,6 @@ export function fakePipeline(options: Partial<PipelineHostOptions> = {}): FakePi
       return { version: '1', batch: { maxSize, maxDelayMs } };
     },
     discard: () => undefined,
-    trim: async () => undefined,
     kill: () => undefined,
     cancelRequest: (jobId, index, error) =>
       running.find(({ job }) => job.jobId === jobId)?.cancelledRequests.push({ index, error }),
