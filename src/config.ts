@@ -21,6 +21,13 @@ export interface EndpointConfig {
   readonly workers: number;
   /** Pipeline processes. */
   readonly pipelines: number;
+  /** Requests that may wait for a pipeline process. */
+  readonly maxQueuedRequests: number;
+  /** The same for each model. */
+  readonly maxQueuedPerModel: number;
+  /** Jobs of one model that run at once. */
+  readonly maxConcurrentPerModel: number;
+  readonly warmUp: WarmUp;
   readonly memoryBudgetBytes: number;
   readonly diskBudgetBytes: number;
   readonly maxArchiveBytes: number;
@@ -38,6 +45,8 @@ export interface EndpointConfig {
 }
 
 export type ExecutionProvider = 'cpu' | 'cuda' | 'webgpu';
+/** Which networks are tried out when they are loaded: all, none, those with small inputs. */
+export type WarmUp = 'true' | 'false' | 'small';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /** The environment as a plain record: only `main.ts` reads `process.env`. */
@@ -70,6 +79,8 @@ export function parseConfig(
   const managed = flag(env, 'SAGEMAKER_MULTI_MODEL', false);
   const port = overrides.port ?? integer(env, 'SAGEMAKER_BIND_TO_PORT', 8080, 0, 65_535);
   checkSafePort(env, port);
+  const pipelines = integer(env, 'PIPELINES', availableParallelism(), 1, 256);
+  const maxQueuedRequests = integer(env, 'MAX_QUEUED_REQUESTS', 100, 0, 100_000);
   const allowedDatastores = list(env, 'ALLOWED_DATASTORES');
   return {
     host: overrides.host ?? text(env, 'HOST') ?? (mode === 'serve' ? '0.0.0.0' : '127.0.0.1'),
@@ -86,7 +97,11 @@ export function parseConfig(
     allowedDatastores,
     executionProviders: providers(env),
     workers: integer(env, 'WORKERS', availableParallelism(), 1, 1024),
-    pipelines: integer(env, 'PIPELINES', availableParallelism(), 1, 256),
+    pipelines,
+    maxQueuedRequests,
+    maxQueuedPerModel: integer(env, 'MAX_QUEUED_PER_MODEL', maxQueuedRequests, 0, 100_000),
+    maxConcurrentPerModel: integer(env, 'MAX_CONCURRENT_PER_MODEL', pipelines, 1, 256),
+    warmUp: warmUp(env),
     memoryBudgetBytes: integer(
       env,
       'MEMORY_BUDGET_BYTES',
@@ -159,6 +174,12 @@ function providers(env: Environment): ExecutionProvider[] {
     }
   }
   return given as ExecutionProvider[];
+}
+
+function warmUp(env: Environment): WarmUp {
+  const value = text(env, 'WARM_UP')?.toLowerCase() ?? 'small';
+  if (value !== 'true' && value !== 'false' && value !== 'small') throw malformed('WARM_UP', 'true, false or small');
+  return value;
 }
 
 function logLevel(env: Environment): LogLevel {

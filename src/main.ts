@@ -34,7 +34,6 @@ export interface RunningEndpoint {
 
 /** SIGTERM is followed by SIGKILL after 30 s: running requests get this much of it. */
 const drainMs = 25_000;
-const maxQueuedJobs = 100;
 
 /**
  * Starts the endpoint and resolves when it listens and its processes are ready.
@@ -83,7 +82,15 @@ async function start(
     slots: sessions,
     warnings: () => sessions.warnings,
     logger,
-    maxQueued: maxQueuedJobs,
+    maxQueued: config.maxQueuedRequests,
+    maxQueuedPerModel: config.maxQueuedPerModel,
+    maxConcurrentPerModel: config.maxConcurrentPerModel,
+    memory: {
+      budgetBytes: config.memoryBudgetBytes,
+      // Networks on a GPU take none of the memory that jobs need.
+      modelBytes: () => (models.areOnHost ? models.heldBytes() : 0),
+      shrinkModels: (toBytes) => models.shrinkIdle(toBytes),
+    },
   });
   started.push(() => host.close());
   const models = await createModels({ config, sessions, host, logger, scratchDir: scratch.dir });
@@ -125,6 +132,7 @@ async function start(
 function metricsOf(host: PipelineHost, sessions: SessionPool, models: Models): EndpointMetrics {
   return new EndpointMetrics({
     queuedJobs: () => host.queued,
+    queuedByModel: () => host.queuedByModel(),
     runningJobs: () => host.running,
     pipelineProcesses: () => host.processes,
     pipelineCrashes: () => host.crashes,

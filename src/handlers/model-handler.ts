@@ -21,6 +21,8 @@ import type {
   InitializeContext,
   ModelFacts,
 } from './contract.ts';
+import { NetworkBatches } from './network-batches.ts';
+import { ownContext } from './own-context.ts';
 
 /** What the handlers of a process share. */
 export interface ModelHandlerOptions {
@@ -62,9 +64,12 @@ export class ModelHandler implements Handler {
     const bundle = await compileBundle(dir, mapJson.io);
     this.#loaded = { bundle, mapJson };
     const { timeoutSeconds } = mapJson.inference;
+    const { batch } = mapJson;
     return {
       version: mapJson.version ?? bundle.metadata.version ?? '0',
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+      ...(batch.maxSize > 1 ? { batch } : {}),
+      ...(bundle.windowShape ? { windowShape: bundle.windowShape } : {}),
     };
   }
 
@@ -73,16 +78,22 @@ export class ModelHandler implements Handler {
   }
 
   async handle(requests: readonly HandlerRequest[], context: HandlerContext): Promise<(HandlerResult | Error)[]> {
-    const results: (HandlerResult | Error)[] = [];
-    for (const request of requests) {
-      try {
-        results.push(await this.#handleOne(request, context));
-      } catch (thrown) {
-        if (!(thrown instanceof Error)) throw thrown;
-        results.push(thrown);
-      }
-    }
-    return results;
+    const { network } = context;
+    const together = requests.length > 1 && network && NetworkBatches.takes(network);
+    const batches = together ? new NetworkBatches(network, requests.length) : undefined;
+    return await Promise.all(
+      requests.map(async (request) => {
+        try {
+          const own = ownContext(request, context);
+          return await this.#handleOne(request, batches ? { ...own, network: batches.network } : own);
+        } catch (thrown) {
+          if (!(thrown instanceof Error)) throw thrown;
+          return thrown;
+        } finally {
+          batches?.ended();
+        }
+      }),
+    );
   }
 
   async #handleOne(request: HandlerRequest, context: HandlerContext): Promise<HandlerResult> {

@@ -165,6 +165,16 @@ export class Residency {
     return this.#ledgerBytes() + bytes <= this.#options.device.budgetBytes;
   }
 
+  /** What models hold or have set aside, in bytes; those that are being unloaded count until they are gone. */
+  get heldBytes(): number {
+    return this.#ledgerBytes();
+  }
+
+  /** Unloads idle models that may go, least recently used first, until no more than this is held by the others. */
+  shrinkIdle(toBytes: number): void {
+    while (this.#ledgerBytes() - this.#unloadingBytes() > toBytes && this.#idle.pop());
+  }
+
   /** Models with their states; failed ones are remembered for a while. */
   status(): ModelStatus[] {
     const live = [...this.#residents.values()].map(({ name, state, sizeBytes }) => ({ name, state, sizeBytes }));

@@ -15,8 +15,8 @@ export interface PipelineProcessOptions {
   readonly logger: Logger;
   /** Milliseconds that a cancelled job has to end by itself before the process is killed. */
   readonly cancelGraceMs: number;
-  /** Called once, when the process is gone; `leftPrefixUri` is where its job was writing. */
-  readonly onExit: (leftPrefixUri: string | undefined) => void;
+  /** Called once, when the process is gone; `leftPrefixUris` is where its job was writing. */
+  readonly onExit: (leftPrefixUris: readonly string[]) => void;
 }
 
 interface Pending<T> {
@@ -37,7 +37,7 @@ export class PipelineProcess {
   readonly ready: Promise<void>;
   #job: (Pending<readonly JobItem[]> & { readonly jobId: number }) | undefined;
   #onProgress: ((fraction: number, phase: string) => void) | undefined;
-  #writingPrefixUri: string | undefined;
+  readonly #writingPrefixUris = new Set<string>();
   #nextPrepareId = 0;
   #exited = false;
 
@@ -67,14 +67,19 @@ export class PipelineProcess {
     return this.#child.pid;
   }
 
-  get busy(): boolean {
-    return this.#job !== undefined;
+  /** True while an `initialize` runs. */
+  get preparing(): boolean {
+    return this.#prepares.size > 0;
   }
 
   /** Runs a model's `initialize`; also possible while a job runs. */
   prepare(model: PipelineModel, signature?: NetworkSignature): Promise<ModelFacts> {
     const id = this.#nextPrepareId++;
     return new Promise((resolve, reject) => {
+      if (this.#exited) {
+        reject(died());
+        return;
+      }
       this.#prepares.set(id, { resolve, reject });
       this.#send({ type: 'prepare', id, model, ...(signature ? { signature } : {}) });
     });
@@ -87,6 +92,7 @@ export class PipelineProcess {
     onProgress?: (fraction: number, phase: string) => void,
   ): Promise<readonly JobItem[]> {
     if (this.#job) throw new EndpointError('internal', 'A pipeline process was given a second job.');
+    if (this.#exited) throw died();
     const outcome = new Promise<readonly JobItem[]>((resolve, reject) => {
       this.#job = { jobId: job.jobId, resolve, reject };
     });
@@ -106,8 +112,13 @@ export class PipelineProcess {
       clearTimeout(killTimer);
       this.#job = undefined;
       this.#onProgress = undefined;
-      if (!this.#exited) this.#writingPrefixUri = undefined;
+      if (!this.#exited) this.#writingPrefixUris.clear();
     }
+  }
+
+  /** Cancels one request of a job; the others go on. */
+  cancelRequest(jobId: number, index: number, error: EndpointError): void {
+    this.#send({ type: 'cancel', jobId, index, error: error.toJSON() });
   }
 
   /** Has this process remove what another one left under a prefix when it died. */
@@ -142,7 +153,7 @@ export class PipelineProcess {
         if (this.#job?.jobId === message.jobId) this.#onProgress?.(message.fraction, message.phase);
         break;
       case 'writing':
-        this.#writingPrefixUri = message.prefixUri;
+        this.#writingPrefixUris.add(message.prefixUri);
         break;
       case 'acquire':
         void this.#acquire(message.id, message.modelKey);
@@ -186,7 +197,7 @@ export class PipelineProcess {
   #ended(markReady: Pending<void> | undefined): void {
     if (this.#exited) return;
     this.#exited = true;
-    const error = new EndpointError('worker_crashed', 'The pipeline process died while it worked on this request.');
+    const error = died();
     markReady?.reject(error);
     for (const controller of this.#asked.values()) controller.abort(error);
     for (const grant of this.#grants.values()) this.#options.slots.release(grant, 'abandoned');
@@ -194,9 +205,12 @@ export class PipelineProcess {
     for (const pending of this.#prepares.values()) pending.reject(error);
     this.#prepares.clear();
     this.#job?.reject(error);
-    this.#options.onExit(this.#writingPrefixUri);
+    this.#options.onExit([...this.#writingPrefixUris]);
   }
 }
+
+const died = (): EndpointError =>
+  new EndpointError('worker_crashed', 'The pipeline process died while it worked on this request.');
 
 /** The kernel may refuse (a container without the capability, a process already gone): the work goes on all the same. */
 function lowerPriority(pid: number): void {

@@ -54,6 +54,7 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
   const zero = (): number => 0;
   const metrics = new EndpointMetrics({
     queuedJobs: zero,
+    queuedByModel: () => [],
     runningJobs: zero,
     pipelineProcesses: zero,
     pipelineCrashes: zero,
