@@ -15,6 +15,8 @@ export interface HandlerRequest {
   /** Lower-case header names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly requestId: string;
+  /** Set where the call itself says what its body is (`/v2/…/infer`); other calls' bodies speak for themselves. */
+  readonly protocol?: 'oip';
 }
 
 /** One result: bytes (or a file in the request's scratch folder), their type, and headers to answer with. */

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type InvocationRequest, inferenceIdSchema, parseInvocationRequest } from '../api/invocation.ts';
 import type { MapJson } from '../api/map-json.ts';
@@ -10,6 +10,7 @@ import { EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import { compileBundle } from '../monai/bundle/compile-bundle.ts';
 import type { CompiledBundle } from '../monai/bundle/compiled-bundle.ts';
+import { readMetadata } from '../monai/bundle/metadata.ts';
 import { checkMapJson } from '../pipeline/check-map-json.ts';
 import { runImagingJob } from '../pipeline/imaging-application.ts';
 import { deliverAnswer, deliveryOf } from './answer-delivery.ts';
@@ -21,6 +22,9 @@ import type {
   InitializeContext,
   ModelFacts,
 } from './contract.ts';
+import { bodyBytes, isJson, jsonType, parseJson } from './request-json.ts';
+import { runTensors } from './tensors/run-tensors.ts';
+import { type TensorCall, tensorCall } from './tensors/tensor-call.ts';
 
 /** What the handlers of a process share. */
 export interface ModelHandlerOptions {
@@ -32,14 +36,15 @@ export interface ModelHandlerOptions {
 }
 
 interface Loaded {
-  readonly bundle: CompiledBundle;
+  /** Undefined for a bundle that is served by its tensors alone. */
+  readonly bundle: CompiledBundle | undefined;
   readonly mapJson: MapJson;
+  readonly version: string;
 }
 
 /** A request without its body: where the images are and where the results go. */
 type ImagingRequest = Omit<InvocationRequest, 'inputs' | 'model'> & { readonly inputs: readonly InputReference[] };
 
-const jsonType = 'application/json';
 const inferenceIdHeader = 'x-amzn-sagemaker-inference-id';
 
 /**
@@ -59,24 +64,27 @@ export class ModelHandler implements Handler {
     const dir = context.systemProperties.model_dir;
     const mapJson = await readMapJson(dir);
     checkMapJson(mapJson);
-    const bundle = await compileBundle(dir, mapJson.io);
-    this.#loaded = { bundle, mapJson };
+    const bundle = mapJson.tensorsOnly ? undefined : await compileBundle(dir, mapJson.io);
+    const metadata = bundle?.metadata ?? (await readMetadata(dir));
+    const version = mapJson.version ?? metadata.version ?? '0';
+    this.#loaded = { bundle, mapJson, version };
     const { timeoutSeconds } = mapJson.inference;
     return {
-      version: mapJson.version ?? bundle.metadata.version ?? '0',
+      version,
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
     };
   }
 
   checkNetwork(signature: NetworkSignature): void {
-    this.#loaded?.bundle.checkNetwork(signature);
+    this.#loaded?.bundle?.checkNetwork(signature);
   }
 
   async handle(requests: readonly HandlerRequest[], context: HandlerContext): Promise<(HandlerResult | Error)[]> {
     const results: (HandlerResult | Error)[] = [];
-    for (const request of requests) {
+    for (const [index, request] of requests.entries()) {
       try {
-        results.push(await this.#handleOne(request, context));
+        const call = await tensorCall(request);
+        results.push(call ? await this.#runTensors(call, context, index) : await this.#handleOne(request, context));
       } catch (thrown) {
         if (!(thrown instanceof Error)) throw thrown;
         results.push(thrown);
@@ -85,9 +93,25 @@ export class ModelHandler implements Handler {
     return results;
   }
 
+  async #runTensors(call: TensorCall, context: HandlerContext, index: number): Promise<HandlerResult> {
+    if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
+    return await runTensors(call, {
+      network: context.network,
+      context,
+      modelName: context.systemProperties.model_name,
+      modelVersion: this.#loaded.version,
+      maxBytes: this.#options.maxAnswerBytes,
+      setHeader: (name, value) => context.setResponseHeader(index, name, value),
+    });
+  }
+
   async #handleOne(request: HandlerRequest, context: HandlerContext): Promise<HandlerResult> {
     if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
     const { bundle, mapJson } = this.#loaded;
+    if (!bundle) {
+      const message = 'This model takes tensors only: send a request of the Open Inference Protocol.';
+      throw new EndpointError('invalid_request', message);
+    }
     const delivery = deliveryOf(request.headers.accept);
     const imaging = await parseRequest(request, context.scratchDir);
     const { answer, files } = await runImagingJob({
@@ -115,27 +139,13 @@ export class ModelHandler implements Handler {
 
 /** A JSON body names its inputs; any other body is the input. */
 async function parseRequest(request: HandlerRequest, scratchDir: string): Promise<ImagingRequest> {
+  if (isJson(request)) return parseInvocationRequest(parseJson(await bodyBytes(request)));
   const contentType = request.headers['content-type'] ?? jsonType;
-  if ((contentType.split(';')[0] as string).trim().toLowerCase() === jsonType) {
-    return parseInvocationRequest(parseJson(await bodyBytes(request)));
-  }
   if (request.bodyPath !== undefined) return { inputs: [{ body: { path: request.bodyPath, contentType } }] };
   await mkdir(scratchDir, { recursive: true, mode: 0o700 });
   const path = join(scratchDir, 'input');
   await writeFile(path, request.body ?? new Uint8Array(), { mode: 0o600 });
   return { inputs: [{ body: { path, contentType } }] };
-}
-
-async function bodyBytes(request: HandlerRequest): Promise<Uint8Array> {
-  return request.body ?? (request.bodyPath === undefined ? new Uint8Array() : await readFile(request.bodyPath));
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new EndpointError('invalid_request', 'The body is not valid JSON in UTF-8.', { cause });
-  }
 }
 
 /** SageMaker's own inference id, where it fits our ids. */
