@@ -83,7 +83,7 @@ export function addSubNetwork(type: TensorType, dims: readonly number[]): Tensor
 }
 
 /** A tensor's bytes behind the JSON of a request, in KServe's form or SageMaker's. */
-export function binaryBody(head: object, ...tensors: Uint8Array[]): { body: Buffer; headerLength: number } {
+export function binaryBody(head: object, ...tensors: Uint8Array[]) {
   const json = Buffer.from(JSON.stringify(head));
-  return { body: Buffer.concat([json, ...tensors]), headerLength: json.length };
+  return { body: new Uint8Array(Buffer.concat([json, ...tensors])), headerLength: json.length };
 }

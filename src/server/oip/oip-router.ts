@@ -22,7 +22,7 @@ export interface OipRouterOptions {
 
 const serverMetadata = {
   name: 'map-endpoint',
-  version: '2',
+  version: '0.1.0',
   extensions: ['binary_tensor_data', 'model_repository'],
 } as const;
 
