@@ -8,6 +8,8 @@ export interface EndpointConfig {
   readonly port: number;
   /** True when SageMaker decides what is loaded (`SAGEMAKER_MULTI_MODEL=true`). */
   readonly managed: boolean;
+  /** How listings give the url of a managed model: as SageMaker gave it, or without its last `/model`. */
+  readonly modelUrlForm: 'given' | 'parent';
   /** `s3://bucket/prefix/` or a folder; undefined: the single model in `/opt/ml/model`. */
   readonly modelDataUrl: string | undefined;
   readonly modelRefreshSeconds: number;
@@ -86,6 +88,7 @@ export function parseConfig(
     host: overrides.host ?? text(env, 'HOST') ?? (mode === 'serve' ? '0.0.0.0' : '127.0.0.1'),
     port,
     managed,
+    modelUrlForm: modelUrlForm(env),
     modelDataUrl: overrides.modelDataUrl ?? text(env, 'MODEL_DATA_URL') ?? (mode === 'local' ? './models' : undefined),
     modelRefreshSeconds: number(env, 'MODEL_REFRESH_SECONDS', 30, 0, 86_400),
     dataDir: resolve(
@@ -187,6 +190,12 @@ function logLevel(env: Environment): LogLevel {
   const levels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
   if (!levels.includes(level)) throw malformed('LOG_LEVEL', levels.join(', '));
   return level as LogLevel;
+}
+
+function modelUrlForm(env: Environment): 'given' | 'parent' {
+  const form = text(env, 'SAGEMAKER_MODEL_URL') ?? 'given';
+  if (form !== 'given' && form !== 'parent') throw malformed('SAGEMAKER_MODEL_URL', 'given or parent');
+  return form;
 }
 
 /** SageMaker may give a range of ports that the container may use; a bind port outside it must not start. */

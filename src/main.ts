@@ -105,6 +105,7 @@ async function start(
     invoker: new Invoker({ host, models: models.directory, metrics, maxBodyBytes: config.maxBodyBytes }),
     metrics,
     registry: models.registry,
+    oipModels: models.named,
     timeoutSeconds: config.requestTimeoutSeconds,
     maxBodyBytes: config.maxBodyBytes,
     concurrentJobs: config.pipelines,

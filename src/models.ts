@@ -17,10 +17,12 @@ import type { BundleRules } from './model-cache/prepare-bundle.ts';
 import { Residency } from './model-cache/residency.ts';
 import { SelfManagedModels } from './model-cache/self-managed-models.ts';
 import { SingleModel } from './model-cache/single-model.ts';
+import { NamedModels } from './named-models.ts';
 import { NetworkLoader } from './network-loader.ts';
 import type { PipelineHost } from './pipeline-host/pipeline-host.ts';
 import type { ModelDirectory } from './server/invocation.ts';
 import type { ManagedRegistry } from './server/model-registry.ts';
+import type { OipModels } from './server/oip/oip-models.ts';
 import { CpuDevice, type Device, NvidiaDevice } from './sessions/device.ts';
 import type { SessionPool } from './sessions/session-pool.ts';
 
@@ -37,6 +39,8 @@ export interface ModelsOptions {
 export interface Models {
   readonly directory: ModelDirectory;
   readonly registry: ManagedRegistry;
+  /** The same models by the names of the Open Inference Protocol. */
+  readonly named: OipModels;
   status(): readonly ModelStatus[];
   /** True while this much more memory is free without unloading a model. */
   hasRoomFor(bytes: number): boolean;
@@ -73,6 +77,7 @@ export async function createModels(options: ModelsOptions): Promise<Models> {
     residency,
     rules,
     roots: folder === undefined ? [managedModelsDir] : [managedModelsDir, folder],
+    urlForm: config.modelUrlForm,
   });
   const single = new SingleModel({ dir: singleModelDir, residency, rules });
   const stored = storedModels(config, folder, residency, rules, logger, join(scratchDir, 'models'));
@@ -92,6 +97,14 @@ export async function createModels(options: ModelsOptions): Promise<Models> {
       timeoutSeconds: (key) => loader.timeoutSeconds(key),
     },
     registry,
+    named: new NamedModels({
+      managed: config.managed,
+      registry,
+      stored,
+      single,
+      status: () => residency.status(),
+      version: (key) => loader.version(key),
+    }),
     status: () => residency.status(),
     hasRoomFor: (bytes) => residency.hasRoomFor(bytes),
     areOnHost: device instanceof CpuDevice,

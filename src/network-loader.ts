@@ -86,4 +86,9 @@ export class NetworkLoader implements ModelLoader {
   timeoutSeconds(key: string): number | undefined {
     return this.#facts.get(key)?.timeoutSeconds;
   }
+
+  /** The model's version, as its handler tells it; undefined where it isn't loaded. */
+  version(key: string): string | undefined {
+    return this.#facts.get(key)?.version;
+  }
 }

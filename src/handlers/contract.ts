@@ -15,6 +15,8 @@ export interface HandlerRequest {
   /** Lower-case header names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly requestId: string;
+  /** Set where the call itself says what its body is (`/v2/…/infer`); other calls' bodies speak for themselves. */
+  readonly protocol?: 'oip';
   /** Aborted when this request alone is cancelled, or the whole call; its reason is the error to throw. */
   readonly signal?: AbortSignal;
   /** The request's own deadline, folder and waits where several requests come in one call; else those of the call. */

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type InvocationRequest, inferenceIdSchema, parseInvocationRequest } from '../api/invocation.ts';
 import type { MapJson } from '../api/map-json.ts';
@@ -10,6 +10,7 @@ import { EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import { compileBundle } from '../monai/bundle/compile-bundle.ts';
 import type { CompiledBundle } from '../monai/bundle/compiled-bundle.ts';
+import { readMetadata } from '../monai/bundle/metadata.ts';
 import { checkMapJson } from '../pipeline/check-map-json.ts';
 import { runImagingJob } from '../pipeline/imaging-application.ts';
 import { deliverAnswer, deliveryOf } from './answer-delivery.ts';
@@ -23,6 +24,9 @@ import type {
 } from './contract.ts';
 import { NetworkBatches } from './network-batches.ts';
 import { ownContext } from './own-context.ts';
+import { bodyBytes, isJson, jsonType, parseJson } from './request-json.ts';
+import { runTensors } from './tensors/run-tensors.ts';
+import { type TensorCall, tensorCall } from './tensors/tensor-call.ts';
 
 /** What the handlers of a process share. */
 export interface ModelHandlerOptions {
@@ -34,14 +38,15 @@ export interface ModelHandlerOptions {
 }
 
 interface Loaded {
-  readonly bundle: CompiledBundle;
+  /** Undefined for a bundle that is served by its tensors alone. */
+  readonly bundle: CompiledBundle | undefined;
   readonly mapJson: MapJson;
+  readonly version: string;
 }
 
 /** A request without its body: where the images are and where the results go. */
 type ImagingRequest = Omit<InvocationRequest, 'inputs' | 'model'> & { readonly inputs: readonly InputReference[] };
 
-const jsonType = 'application/json';
 const inferenceIdHeader = 'x-amzn-sagemaker-inference-id';
 
 /**
@@ -61,20 +66,22 @@ export class ModelHandler implements Handler {
     const dir = context.systemProperties.model_dir;
     const mapJson = await readMapJson(dir);
     checkMapJson(mapJson);
-    const bundle = await compileBundle(dir, mapJson.io);
-    this.#loaded = { bundle, mapJson };
+    const bundle = mapJson.tensorsOnly ? undefined : await compileBundle(dir, mapJson.io);
+    const metadata = bundle?.metadata ?? (await readMetadata(dir));
+    const version = mapJson.version ?? metadata.version ?? '0';
+    this.#loaded = { bundle, mapJson, version };
     const { timeoutSeconds } = mapJson.inference;
     const { batch } = mapJson;
     return {
-      version: mapJson.version ?? bundle.metadata.version ?? '0',
+      version,
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
       ...(batch.maxSize > 1 ? { batch } : {}),
-      ...(bundle.windowShape ? { windowShape: bundle.windowShape } : {}),
+      ...(bundle?.windowShape ? { windowShape: bundle.windowShape } : {}),
     };
   }
 
   checkNetwork(signature: NetworkSignature): void {
-    this.#loaded?.bundle.checkNetwork(signature);
+    this.#loaded?.bundle?.checkNetwork(signature);
   }
 
   async handle(requests: readonly HandlerRequest[], context: HandlerContext): Promise<(HandlerResult | Error)[]> {
@@ -82,10 +89,12 @@ export class ModelHandler implements Handler {
     const together = requests.length > 1 && network && NetworkBatches.takes(network);
     const batches = together ? new NetworkBatches(network, requests.length) : undefined;
     return await Promise.all(
-      requests.map(async (request) => {
+      requests.map(async (request, index) => {
         try {
-          const own = ownContext(request, context);
-          return await this.#handleOne(request, batches ? { ...own, network: batches.network } : own);
+          const shared = ownContext(request, context);
+          const own = batches ? { ...shared, network: batches.network } : shared;
+          const call = await tensorCall(request);
+          return call ? await this.#runTensors(call, own, index) : await this.#handleOne(request, own);
         } catch (thrown) {
           if (!(thrown instanceof Error)) throw thrown;
           return thrown;
@@ -96,9 +105,25 @@ export class ModelHandler implements Handler {
     );
   }
 
+  async #runTensors(call: TensorCall, context: HandlerContext, index: number): Promise<HandlerResult> {
+    if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
+    return await runTensors(call, {
+      network: context.network,
+      context,
+      modelName: context.systemProperties.model_name,
+      modelVersion: this.#loaded.version,
+      maxBytes: this.#options.maxAnswerBytes,
+      setHeader: (name, value) => context.setResponseHeader(index, name, value),
+    });
+  }
+
   async #handleOne(request: HandlerRequest, context: HandlerContext): Promise<HandlerResult> {
     if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
     const { bundle, mapJson } = this.#loaded;
+    if (!bundle) {
+      const message = 'This model takes tensors only: send a request of the Open Inference Protocol.';
+      throw new EndpointError('invalid_request', message);
+    }
     const delivery = deliveryOf(request.headers.accept);
     const imaging = await parseRequest(request, context.scratchDir);
     const { answer, files } = await runImagingJob({
@@ -126,27 +151,13 @@ export class ModelHandler implements Handler {
 
 /** A JSON body names its inputs; any other body is the input. */
 async function parseRequest(request: HandlerRequest, scratchDir: string): Promise<ImagingRequest> {
+  if (isJson(request)) return parseInvocationRequest(parseJson(await bodyBytes(request)));
   const contentType = request.headers['content-type'] ?? jsonType;
-  if ((contentType.split(';')[0] as string).trim().toLowerCase() === jsonType) {
-    return parseInvocationRequest(parseJson(await bodyBytes(request)));
-  }
   if (request.bodyPath !== undefined) return { inputs: [{ body: { path: request.bodyPath, contentType } }] };
   await mkdir(scratchDir, { recursive: true, mode: 0o700 });
   const path = join(scratchDir, 'input');
   await writeFile(path, request.body ?? new Uint8Array(), { mode: 0o600 });
   return { inputs: [{ body: { path, contentType } }] };
-}
-
-async function bodyBytes(request: HandlerRequest): Promise<Uint8Array> {
-  return request.body ?? (request.bodyPath === undefined ? new Uint8Array() : await readFile(request.bodyPath));
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new EndpointError('invalid_request', 'The body is not valid JSON in UTF-8.', { cause });
-  }
 }
 
 /** SageMaker's own inference id, where it fits our ids. */

@@ -99,12 +99,18 @@ export class Residency {
       resident.loadOver = loading.catch(() => undefined);
       await loading;
     } catch (thrown) {
-      this.#failures.set(name, asEndpointError(thrown).code);
+      this.noteFailure(name, thrown);
       options.onGone?.();
       throw thrown;
     }
+    this.#failures.delete(name);
     this.#options.logger.info({ model: name, sizeBytes: resident.sizeBytes }, 'model loaded');
     return this.#leaseOf(resident);
+  }
+
+  /** Remembers why a model could not be loaded, also where it failed before any memory was asked for. */
+  noteFailure(name: string, thrown: unknown): void {
+    this.#failures.set(name, asEndpointError(thrown).code);
   }
 
   /** True while new uses of the model can begin. */

@@ -1,9 +1,10 @@
 import { rm } from 'node:fs/promises';
 import type { Request } from 'express';
+import { headerLengthHeader } from '../api/oip.ts';
 import { checkTargetModel, modelNameOfTarget } from '../api/target-model.ts';
 import { EndpointError } from '../errors.ts';
 import type { ModelLease } from '../model-cache/model.ts';
-import type { PipelineHost } from '../pipeline-host/pipeline-host.ts';
+import type { JobRequest, PipelineHost } from '../pipeline-host/pipeline-host.ts';
 import type { HandlerAnswer } from './answer.ts';
 import type { EndpointMetrics } from './metrics.ts';
 import { type ReceivedBody, receiveBody } from './request-body.ts';
@@ -34,7 +35,11 @@ const forwardedHeaders = [
   'x-amzn-sagemaker-custom-attributes',
   'x-amzn-sagemaker-session-id',
   'traceparent',
+  headerLengthHeader,
 ];
+
+/** What a call may say of its body to the handler. */
+type HandlerProtocol = NonNullable<JobRequest['requests'][number]['protocol']>;
 
 export interface InvokerOptions {
   readonly host: Pick<PipelineHost, 'run'>;
@@ -55,8 +60,13 @@ export class Invoker {
    * Serves one invocation of the model that the request's header or body names.
    *
    * @param acquire - finds the model another way (SageMaker's `/models/{n}/invoke`)
+   * @param protocol - what the body is, where the call says it
    */
-  async invoke(request: Request, acquire?: (signal: AbortSignal) => Promise<ModelLease>): Promise<HandlerAnswer> {
+  async invoke(
+    request: Request,
+    acquire?: (signal: AbortSignal) => Promise<ModelLease>,
+    protocol?: HandlerProtocol,
+  ): Promise<HandlerAnswer> {
     const context = contextOf(request);
     context.working = true;
     try {
@@ -66,7 +76,7 @@ export class Invoker {
         signal: context.signal,
       });
       const find = acquire ?? ((signal: AbortSignal) => this.#options.models.acquire(targetOf(request, body), signal));
-      const answer = await this.#run(request, context, body, find);
+      const answer = await this.#run(request, context, body, find, protocol);
       this.#options.metrics.observe(context.model ?? '', 'ok', secondsSince(context));
       return answer;
     } catch (thrown) {
@@ -85,6 +95,7 @@ export class Invoker {
     context: RequestContext,
     body: ReceivedBody,
     find: (signal: AbortSignal) => Promise<ModelLease>,
+    protocol: HandlerProtocol | undefined,
   ): Promise<HandlerAnswer> {
     const loadStartedAt = performance.now();
     const lease = await find(context.signal);
@@ -102,6 +113,7 @@ export class Invoker {
               ...(body.path === undefined ? { body: body.bytes } : { bodyPath: body.path }),
               headers: handlerHeaders(request),
               requestId: context.requestId,
+              ...(protocol === undefined ? {} : { protocol }),
             },
           ],
           deadline: limit.deadline,

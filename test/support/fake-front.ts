@@ -13,6 +13,7 @@ import { Health } from '../../src/server/health.ts';
 import { Invoker, type ModelDirectory } from '../../src/server/invocation.ts';
 import { EndpointMetrics } from '../../src/server/metrics.ts';
 import type { ManagedRegistry } from '../../src/server/model-registry.ts';
+import type { OipModels } from '../../src/server/oip/oip-models.ts';
 
 /** The front's HTTP on a free port, with a handler function in place of pipeline processes and models from thin air. */
 export interface FakeFront {
@@ -51,6 +52,14 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
     list: () => ({ models: [] }),
     acquire: unmanaged,
   };
+  const oipModels: OipModels = {
+    acquire: (name, signal) => models.acquire(`${name}.tar.gz`, signal),
+    isReady: (name) => name === 'known',
+    load: async () => undefined,
+    unload: async () => undefined,
+    version: () => '1',
+    status: () => [],
+  };
   const zero = (): number => 0;
   const metrics = new EndpointMetrics({
     queuedJobs: zero,
@@ -75,6 +84,7 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
     invoker: new Invoker({ host: { run }, models, metrics, maxBodyBytes }),
     metrics,
     registry,
+    oipModels,
     timeoutSeconds: 5,
     maxBodyBytes,
     concurrentJobs: 2,
