@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { phantomSeries } from '../../bench/phantom-series.ts';
+import { writeNifti } from '../../src/formats/nifti/writer.ts';
 import { descendants, errorOf, filesUnder, startTestEndpoint, type TestEndpoint } from '../support/endpoint.ts';
 import { onnxModel } from '../support/onnx-bytes.ts';
 
@@ -42,7 +43,7 @@ const metric = async (endpoint: TestEndpoint, name: string): Promise<number> => 
 
 describe('memory', () => {
   let endpoint: TestEndpoint;
-  const budgetBytes = 1400 * mebibyte;
+  const budgetBytes = 1150 * mebibyte;
   beforeAll(async () => {
     endpoint = await startTestEndpoint({
       PIPELINES: '4',
@@ -83,15 +84,15 @@ describe('memory', () => {
     }[];
     watching = false;
     await watch;
-    console.log(peak);
     expect(responses.map(({ status }) => status)).toEqual(Array(6).fill(200));
     expect(new Set(answers.map(({ outputs }) => outputs[0]?.sha256)).size).toBe(1);
     expect(peak.running).toBeGreaterThan(1);
     expect(peak.allBytes).toBeLessThan(budgetBytes);
     // All at once would not have fitted.
-    expect(peak.oneBytes * 4).toBeGreaterThan(budgetBytes * 0.9);
+    expect(peak.oneBytes * 4).toBeGreaterThan(budgetBytes);
     expect(await metric(endpoint, 'pipeline_crashes')).toBe(0);
-    expect(filesUnder(`${endpoint.dataDir}/run`).filter((file) => file.includes('/requests/'))).toEqual([]);
+    const left = () => filesUnder(`${endpoint.dataDir}/run`).filter((file) => file.includes('/requests/'));
+    await vi.waitFor(() => expect(left()).toEqual([]));
     // Big processes were replaced: what is left holds about what it held at first.
     await vi.waitFor(() => expect(heldBytes(pipelines())).toBeLessThan(4 * idleBytes + 256 * mebibyte), 10_000);
   });
@@ -115,6 +116,44 @@ describe('a network that gives NaN', () => {
       expect(await errorOf(await trusting.invoke('nan.tar.gz', { inputs: [] }))).toMatchObject({ status: 400 });
     } finally {
       await trusting.stop();
+    }
+  });
+});
+
+describe('a model that takes batches', () => {
+  const volume = async (value: number): Promise<Uint8Array> =>
+    await writeNifti({
+      data: new Int16Array(8 ** 3).fill(value),
+      shape: [8, 8, 8],
+      affineRas: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
+    });
+
+  it('gets requests that come together as one job: each is answered by its own, a bad one fails alone', async () => {
+    const endpoint = await startTestEndpoint({ PIPELINES: '1' });
+    try {
+      // Nothing but a full batch, or a long wait, starts a job.
+      addBundle(endpoint, 'batch.tar.gz', onnxModel({ dims: ['batch', 1, 'x', 'y', 'z'] }), {
+        batch: { maxSize: 4, maxDelayMs: 20_000 },
+      });
+      const post = (body: Uint8Array): Promise<Response> =>
+        fetch(`${endpoint.url}/invocations`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/x-nifti', 'x-amzn-sagemaker-target-model': 'batch.tar.gz' },
+          body: body as Uint8Array<ArrayBuffer>,
+        });
+      const startedAt = performance.now();
+      const bodies = [await volume(100), Buffer.from('no image at all'), await volume(-100), await volume(10)];
+      const responses = await Promise.all(bodies.map(post));
+      expect(performance.now() - startedAt).toBeLessThan(20_000);
+      expect(responses.map(({ status }) => status)).toEqual([200, 422, 200, 200]);
+      const ids = await Promise.all(
+        responses.map(async (response) => ((await response.json()) as { inferenceId?: string }).inferenceId),
+      );
+      expect(new Set(ids).size).toBe(4);
+      const left = () => filesUnder(`${endpoint.dataDir}/run`).filter((file) => file.includes('/requests/'));
+      await vi.waitFor(() => expect(left()).toEqual([]));
+    } finally {
+      await endpoint.stop();
     }
   });
 });

@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EndpointError } from '../../src/errors.ts';
+import { abortError, EndpointError } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';
 import type { ModelLease } from '../../src/model-cache/model.ts';
 import type { JobRequest } from '../../src/pipeline-host/pipeline-host.ts';
@@ -35,7 +35,10 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
     return { model, release: () => pinned-- };
   };
   const models: ModelDirectory = {
-    acquire: async (target) => {
+    acquire: async (target, signal) => {
+      if (target?.startsWith('known-loading')) {
+        return await new Promise((_, reject) => signal.addEventListener('abort', () => reject(abortError(signal))));
+      }
       if (target === undefined) throw new EndpointError('invalid_request', 'Name a model.');
       if (!target.startsWith('known')) throw new EndpointError('model_not_found', 'No such model.');
       return lease(target.replace('.tar.gz', ''));

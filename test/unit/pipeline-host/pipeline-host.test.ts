@@ -50,8 +50,7 @@ describe('the line', () => {
 
   it('refuses nothing that can start at once, even where nothing may wait', async () => {
     const pipeline = fakePipeline({ maxQueued: 0, processes: 1 });
-    await turn();
-    await turn();
+    await sleep(50); // its process is ready then
     const answer = pipeline.run('a', '1');
     await expect(pipeline.run('a', '2')).rejects.toMatchObject({ code: 'overloaded' });
     await finishAll(pipeline);
