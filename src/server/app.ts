@@ -1,4 +1,5 @@
 import express, { type ErrorRequestHandler, type Express } from 'express';
+import type { BatchSettings } from '../api/batch-settings.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import { type Logger, loggableError } from '../logger.ts';
 import { accessLog } from './access-log.ts';
@@ -24,6 +25,7 @@ export interface AppOptions {
   readonly timeoutSeconds: number;
   readonly maxBodyBytes: number;
   readonly concurrentJobs: number;
+  readonly batch: BatchSettings | undefined;
   readonly scratchRoot: string;
   readonly authToken: string | undefined;
   readonly managementToken: string | undefined;

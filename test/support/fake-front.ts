@@ -26,7 +26,12 @@ export interface FakeFront {
 
 export type FakeRun = (job: JobRequest, signal: AbortSignal) => Promise<readonly JobItem[]>;
 
-export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> = {}): Promise<FakeFront> {
+export async function startFakeFront(
+  run: FakeRun,
+  options: Partial<AppOptions> = {},
+  /** Told what is asked of the models. */
+  onAcquire: (target: string | undefined, bundle: string | undefined) => void = () => undefined,
+): Promise<FakeFront> {
   let pinned = 0;
   const lease = (name: string): ModelLease => {
     pinned++;
@@ -34,7 +39,8 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
     return { model, release: () => pinned-- };
   };
   const models: ModelDirectory = {
-    acquire: async (target) => {
+    acquire: async (target, _signal, bundle) => {
+      onAcquire(target, bundle);
       if (target === undefined) throw new EndpointError('invalid_request', 'Name a model.');
       if (!target.startsWith('known')) throw new EndpointError('model_not_found', 'No such model.');
       return lease(target.replace('.tar.gz', ''));
@@ -72,12 +78,13 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
   const app = createApp({
     logger: createLogger('front', 'silent'),
     health,
-    invoker: new Invoker({ host: { run }, models, metrics, maxBodyBytes }),
+    invoker: new Invoker({ host: { run }, models, metrics, maxBodyBytes, concurrentLines: 2, maxLines: 20 }),
     metrics,
     registry,
     timeoutSeconds: 5,
     maxBodyBytes,
     concurrentJobs: 2,
+    batch: undefined,
     scratchRoot,
     authToken: undefined,
     managementToken: undefined,
