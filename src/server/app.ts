@@ -11,6 +11,7 @@ import type { EndpointMetrics } from './metrics.ts';
 import type { ManagedRegistry } from './model-registry.ts';
 import { contextOf, requestContext } from './request-context.ts';
 import { invokeEndpointRouter } from './runtime-api/invoke-endpoint.ts';
+import { invokeEndpointStreamRouter } from './runtime-api/invoke-endpoint-stream.ts';
 import { containerRouter } from './sagemaker/container.ts';
 import { modelsRouter } from './sagemaker/models.ts';
 import { storeProxy } from './store-proxy.ts';
@@ -26,6 +27,8 @@ export interface AppOptions {
   readonly maxBodyBytes: number;
   readonly concurrentJobs: number;
   readonly batch: BatchSettings | undefined;
+  /** Least time between two progress lines of an answer. Default 500. */
+  readonly progressIntervalMs?: number;
   readonly scratchRoot: string;
   readonly authToken: string | undefined;
   readonly managementToken: string | undefined;
@@ -59,7 +62,10 @@ export function createApp(options: AppOptions): Express {
   app.use(['/invocations', '/endpoints'], requireToken(options.authToken, 'This endpoint'));
   app.use(containerRouter(options));
   app.use('/models', modelsRouter(options));
-  if (options.local) app.use(invokeEndpointRouter(invoker));
+  if (options.local) {
+    app.use(invokeEndpointStreamRouter(options));
+    app.use(invokeEndpointRouter(invoker));
+  }
   app.use((request) => {
     throw new EndpointError('invalid_request', `${request.method} on this path is not part of the API.`);
   });

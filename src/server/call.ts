@@ -19,8 +19,8 @@ export interface Call {
   /** What the handler sees; lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: ReceivedBody;
-  readonly acquire: Acquire | undefined;
-  readonly onProgress: OnProgress | undefined;
+  readonly acquire?: Acquire | undefined;
+  readonly onProgress?: OnProgress | undefined;
   /** Told the name of the model once it is known. */
-  readonly onModel: ((name: string) => void) | undefined;
+  readonly onModel?: ((name: string) => void) | undefined;
 }

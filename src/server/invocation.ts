@@ -75,10 +75,7 @@ export class Invoker {
     const context = contextOf(request);
     context.working = true;
     try {
-      const call = await this.#callOf(request, context, options);
-      if (!isJsonLines(call.headers['content-type'])) return await this.run(call);
-      const { maxLines, concurrentLines, maxBodyBytes: maxAnswerBytes } = this.#options;
-      return await answerLines(call, (line) => this.run(line), { maxLines, concurrentLines, maxAnswerBytes });
+      return await this.run(await this.#callOf(request, context, options));
     } finally {
       context.working = false;
       // The answer may still be read from the folder; `close` removes it then.
@@ -86,8 +83,15 @@ export class Invoker {
     }
   }
 
-  /** Runs one inference and counts it. */
+  /** Runs a call whose body is here; throws as {@link invoke} does. The caller removes its scratch folder. */
   async run(call: Call): Promise<HandlerAnswer> {
+    if (!isJsonLines(call.headers['content-type'])) return await this.#counted(call);
+    const { maxLines, concurrentLines, maxBodyBytes: maxAnswerBytes } = this.#options;
+    return await answerLines(call, (line) => this.#counted(line), { maxLines, concurrentLines, maxAnswerBytes });
+  }
+
+  /** Runs one inference and counts it. */
+  async #counted(call: Call): Promise<HandlerAnswer> {
     let model = '';
     const counted: Call = {
       ...call,

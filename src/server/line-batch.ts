@@ -1,8 +1,9 @@
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asEndpointError, EndpointError, throwIfAborted } from '../errors.ts';
 import type { HandlerAnswer } from './answer.ts';
+import { answerLine, errorLine } from './answer-line.ts';
 import type { Call } from './call.ts';
 import { jsonLinesType, readLines } from './json-lines.ts';
 
@@ -45,7 +46,7 @@ export async function answerLines(call: Call, run: RunLine, limits: LineLimits):
     for (; next < Math.min(lines.length, ahead) && running < limits.concurrentLines; next++) {
       running++;
       const line = { ...lineCall(call, lines[next] as Uint8Array, next), onModel: oneName };
-      const answer = answerLine(line, run, () => running > 1).finally(() => {
+      const answer = answerOne(line, run, () => running > 1).finally(() => {
         running--;
         start();
       });
@@ -85,11 +86,11 @@ function lineCall(call: Call, bytes: Uint8Array, index: number): Call {
 }
 
 /** The answer to one line, without its end. Never rejects. */
-async function answerLine(line: Call, run: RunLine, othersRun: () => boolean): Promise<Buffer> {
+async function answerOne(line: Call, run: RunLine, othersRun: () => boolean): Promise<Buffer> {
   try {
     throwIfAborted(line.signal);
     checkLine(line.body.bytes as Uint8Array);
-    return await lineOf(await runWhenFree(line, run, othersRun));
+    return await answerLine(await runWhenFree(line, run, othersRun));
   } catch (thrown) {
     return errorLine(asEndpointError(thrown));
   } finally {
@@ -129,24 +130,6 @@ function checkLine(bytes: Uint8Array): void {
   }
   if (text.trim() === '') throw new EndpointError('invalid_request', 'The line is empty.');
 }
-
-async function lineOf({ result }: HandlerAnswer): Promise<Buffer> {
-  if (result.status !== undefined && result.status >= 400) {
-    throw new EndpointError('model_failed', `The handler answered this line with status ${result.status}.`);
-  }
-  if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(result.contentType)) {
-    throw new EndpointError('model_failed', 'The handler did not answer this line with JSON.');
-  }
-  const bytes = result.bodyPath === undefined ? Buffer.from(result.body ?? []) : await readFile(result.bodyPath);
-  if (bytes.length > 0 && !bytes.includes('\n') && !bytes.includes('\r')) return bytes;
-  try {
-    return Buffer.from(JSON.stringify(JSON.parse(bytes.toString('utf8'))));
-  } catch (cause) {
-    throw new EndpointError('model_failed', 'The handler answered this line with JSON that is none.', { cause });
-  }
-}
-
-const errorLine = (error: EndpointError): Buffer => Buffer.from(JSON.stringify({ error }));
 
 function tooMuch(maxBytes: number): EndpointError {
   const message = `The answers of the lines before leave no room in the ${maxBytes} bytes of an answer. Give "output": {"uri": …} and results are written there.`;

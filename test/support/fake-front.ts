@@ -24,7 +24,11 @@ export interface FakeFront {
   close(): Promise<void>;
 }
 
-export type FakeRun = (job: JobRequest, signal: AbortSignal) => Promise<readonly JobItem[]>;
+export type FakeRun = (
+  job: JobRequest,
+  signal: AbortSignal,
+  onProgress?: (fraction: number, phase: string) => void,
+) => Promise<readonly JobItem[]>;
 
 export async function startFakeFront(
   run: FakeRun,
