@@ -49,7 +49,7 @@ export async function sagemakerZipf(rounds: number): Promise<BenchResult> {
   const { loads, unloads, noRoom, lost } = simulator.counts;
   const note = `${loads} loads, ${unloads} unloads, ${noRoom} times no room, ${lost} lost`;
   return {
-    title: `Zipf traffic over ${modelCount} models with room for 5, ${clients} clients, ${all.length} requests`,
+    title: `Zipf traffic over ${modelCount} models, room for 5 by their estimates, ${clients} clients, ${all.length} requests`,
     rows: [
       { name: 'hit rate', value: (100 * times(true).length) / all.length, unit: '%', note },
       { name: 'p50, model loaded', value: median(times(true)), unit: 'ms' },
