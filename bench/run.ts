@@ -11,6 +11,7 @@ import { type BenchResult, formatResult } from './table.ts';
 const benches: Record<string, (rounds: number) => Promise<BenchResult>> = {
   'image-set': async (rounds) => (await import('./image-set.ts')).imageSet(rounds),
   'model-load': async (rounds) => (await import('./model-load.ts')).modelLoad(rounds),
+  'sagemaker-zipf': async (rounds) => (await import('./sagemaker-zipf.ts')).sagemakerZipf(rounds),
   'whole-request': async (rounds) => (await import('./whole-request.ts')).wholeRequest(rounds),
 };
 

@@ -1,5 +1,6 @@
 import { availableParallelism, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
+import { type BatchSettings, batchStrategies } from './api/batch-settings.ts';
 import { EndpointError } from './errors.ts';
 
 /** Settings of a server, parsed from the environment once, in `main.ts`; `docs/configuration.md` lists them. */
@@ -36,6 +37,10 @@ export interface EndpointConfig {
   readonly maxArchiveEntries: number;
   readonly requestTimeoutSeconds: number;
   readonly maxBodyBytes: number;
+  /** Lines that one JSON Lines request may have. */
+  readonly maxBatchLines: number;
+  /** What a batch transform job says about itself; undefined outside one. */
+  readonly batch: BatchSettings | undefined;
   readonly allowCustomCode: boolean;
   readonly authToken: string | undefined;
   readonly managementToken: string | undefined;
@@ -84,6 +89,7 @@ export function parseConfig(
   const pipelines = integer(env, 'PIPELINES', availableParallelism(), 1, 256);
   const maxQueuedRequests = integer(env, 'MAX_QUEUED_REQUESTS', 100, 0, 100_000);
   const allowedDatastores = list(env, 'ALLOWED_DATASTORES');
+  const batch = batchOf(env);
   return {
     host: overrides.host ?? text(env, 'HOST') ?? (mode === 'serve' ? '0.0.0.0' : '127.0.0.1'),
     port,
@@ -116,7 +122,16 @@ export function parseConfig(
     maxArchiveBytes: integer(env, 'MAX_ARCHIVE_BYTES', 8 * gibibyte, 1, Number.MAX_SAFE_INTEGER),
     maxArchiveEntries: integer(env, 'MAX_ARCHIVE_ENTRIES', 10_000, 1, 1_000_000),
     requestTimeoutSeconds: number(env, 'REQUEST_TIMEOUT_SECONDS', managed ? 55 : 3_500, 0.001, 86_400),
-    maxBodyBytes: integer(env, 'MAX_BODY_BYTES', 26_214_400, 1, 8 * gibibyte),
+    // A batch job that was told to send more than our default will send it.
+    maxBodyBytes: integer(
+      env,
+      'MAX_BODY_BYTES',
+      Math.max(26_214_400, (batch?.maxPayloadMebibytes ?? 0) * mebibyte),
+      1,
+      8 * gibibyte,
+    ),
+    maxBatchLines: integer(env, 'MAX_BATCH_LINES', 1_000, 1, 1_000_000),
+    batch,
     allowCustomCode: flag(env, 'ALLOW_CUSTOM_CODE', false),
     authToken: managed ? undefined : text(env, 'AUTH_TOKEN'),
     managementToken: managed ? undefined : text(env, 'MANAGEMENT_TOKEN'),
@@ -167,6 +182,25 @@ function integer(env: Environment, name: string, fallback: number, least: number
   const value = number(env, name, fallback, least, most);
   if (!Number.isInteger(value)) throw malformed(name, `a whole number from ${least} to ${most}`);
   return value;
+}
+
+function batchOf(env: Environment): BatchSettings | undefined {
+  if (!flag(env, 'SAGEMAKER_BATCH', false)) return undefined;
+  const name = text(env, 'SAGEMAKER_BATCH_STRATEGY')?.toUpperCase();
+  const strategy = batchStrategies.find((known) => known === name);
+  if (strategy === undefined && name !== undefined) {
+    throw malformed('SAGEMAKER_BATCH_STRATEGY', batchStrategies.join(' or '));
+  }
+  const given = (name: string): boolean => text(env, name) !== undefined;
+  return {
+    ...(strategy === undefined ? {} : { strategy }),
+    ...(given('SAGEMAKER_MAX_CONCURRENT_TRANSFORMS')
+      ? { maxConcurrentTransforms: integer(env, 'SAGEMAKER_MAX_CONCURRENT_TRANSFORMS', 0, 0, 10_000) }
+      : {}),
+    ...(given('SAGEMAKER_MAX_PAYLOAD_IN_MB')
+      ? { maxPayloadMebibytes: integer(env, 'SAGEMAKER_MAX_PAYLOAD_IN_MB', 0, 0, 100) }
+      : {}),
+  };
 }
 
 function providers(env: Environment): ExecutionProvider[] {

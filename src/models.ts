@@ -1,6 +1,7 @@
 /** Wires the model cache: where models come from, what loading one means, and the regime of this server. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { modelNameOfTarget } from './api/target-model.ts';
 import type { EndpointConfig } from './config.ts';
 import { FolderArchives } from './connectors/filesystem/folder-archives.ts';
 import { S3Archives } from './connectors/s3/s3-archives.ts';
@@ -85,10 +86,12 @@ export async function createModels(options: ModelsOptions): Promise<Models> {
   const wait = new BoundedWait(config.maxQueuedRequests + config.pipelines);
   return {
     directory: {
-      acquire: (target, signal) =>
+      acquire: (target, signal, bundle) =>
         wait.during(async () => {
-          if (target === undefined) return await single.acquire(signal);
-          if (stored) return await stored.acquire(target, signal);
+          if (target === undefined) return await single.acquire(signal, bundle);
+          if (stored) return await stored.acquire(target, signal, bundle);
+          // Without a place of archives, a name can only mean a bundle of the container's own model.
+          if (!config.managed && bundle === undefined) return await single.acquire(signal, modelNameOfTarget(target));
           throw new EndpointError(
             'model_not_found',
             `There is no model "${target}": this server was given no MODEL_DATA_URL.`,

@@ -15,6 +15,8 @@ const inferenceFiles = ['configs/inference.json', 'configs/inference.yaml'] as c
 const handlerFile = 'code/handler.mjs';
 /** Folders by which a bundle's root is known. */
 const marks = ['configs/', 'models/', 'bundles/'];
+/** What a request may name: it is joined to folders and stands in messages and metrics. */
+const bundleName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**
  * Finds the bundles of an unpacked archive and checks that each has what it needs (design §3). One folder around
@@ -32,22 +34,18 @@ export function findBundles(paths: readonly string[], options: { readonly allowC
     [...names].filter((name) => name.includes('/')).map((name) => name.split('/')[0] as string),
   );
   if (bundleNames.size === 0) return [checkBundle(paths, root, undefined, options.allowCustomCode)];
-  return [...bundleNames].sort().map((name) => checkBundle(paths, `${several}${name}/`, name, options.allowCustomCode));
-}
-
-/**
- * The one bundle of an archive.
- *
- * @throws EndpointError as {@link findBundles}, and `unsupported_bundle` when there are several
- */
-export function findBundle(paths: readonly string[], options: { readonly allowCustomCode: boolean }): BundleLayout {
-  const [bundle, ...others] = findBundles(paths, options);
-  if (others.length > 0 || bundle?.name !== undefined) {
-    const message =
-      'The archive holds bundles/<model>/ folders; this version serves one bundle an archive: pack each on its own.';
-    throw new EndpointError('unsupported_bundle', message);
+  // Which of the two a request would get must not depend on which we look at first.
+  if (paths.some((path) => ['configs/', 'models/', 'code/'].some((mark) => path.startsWith(root + mark)))) {
+    const message = 'The model archive holds bundles/<model>/ folders and a bundle beside them: move it into bundles/.';
+    throw new EndpointError('invalid_archive', message);
   }
-  return bundle as BundleLayout;
+  return [...bundleNames].sort().map((name) => {
+    if (!bundleName.test(name)) {
+      const message = 'A folder under bundles/ must be named with at most 64 letters, digits, ".", "_" and "-".';
+      throw new EndpointError('invalid_archive', message);
+    }
+    return checkBundle(paths, `${several}${name}/`, name, options.allowCustomCode);
+  });
 }
 
 function rootOf(paths: readonly string[]): string {

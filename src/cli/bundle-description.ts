@@ -6,6 +6,8 @@ import { formatTable } from './terminal.ts';
 
 /** What there is to say of a bundle before anybody runs it. */
 export interface BundleDescription extends BundleSupport {
+  /** What a request calls it as `model`, where its archive holds several. */
+  readonly model: string | undefined;
   readonly name: string | undefined;
   readonly version: string | undefined;
   /** Digest of the model's files, as answers and results name it. */
@@ -26,7 +28,7 @@ export interface BundleDescription extends BundleSupport {
  */
 export async function describeBundle(
   bundleDir: string,
-  identity: { sha256: string; sizeBytes: number },
+  identity: Pick<BundleDescription, 'sha256' | 'sizeBytes' | 'model'>,
 ): Promise<BundleDescription> {
   const map = await readMapJson(bundleDir);
   const metadata = await readMetadata(bundleDir);
@@ -53,6 +55,7 @@ export function formatDescription(bundle: BundleDescription): string[] {
     reason ?? '',
   ]);
   return [
+    ...(bundle.model === undefined ? [] : [`model     ${bundle.model}`]),
     `name      ${bundle.name ?? '(that of the archive)'}`,
     `version   ${bundle.version ?? '(none)'}`,
     `sha256    ${bundle.sha256}`,

@@ -35,7 +35,9 @@ export async function inspectArchive(path: string): Promise<BundleDescription[]>
       tree.map((file) => file.path),
       { allowCustomCode: false },
     );
-    return await Promise.all(layouts.map(({ root }) => describe(join(dir, root), filesUnder(tree, root), signal)));
+    return await Promise.all(
+      layouts.map(({ root, name }) => describe(join(dir, root), filesUnder(tree, root), name, signal)),
+    );
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
@@ -46,13 +48,21 @@ export async function runInspect(path: string, flags: InspectFlags): Promise<voi
   const terminal = createTerminal(flags.json);
   const bundles = await inspectArchive(path);
   terminal.json({ bundles });
-  for (const line of bundles.flatMap(formatDescription)) terminal.line(line);
+  for (const [index, bundle] of bundles.entries()) {
+    for (const line of [...(index > 0 ? [''] : []), ...formatDescription(bundle)]) terminal.line(line);
+  }
   const refusal = bundles.find((bundle) => bundle.refusal !== undefined)?.refusal;
   if (refusal !== undefined) throw new ReportedFailure(refusal);
 }
 
-async function describe(dir: string, files: readonly TreeFile[], signal: AbortSignal): Promise<BundleDescription> {
+async function describe(
+  dir: string,
+  files: readonly TreeFile[],
+  model: string | undefined,
+  signal: AbortSignal,
+): Promise<BundleDescription> {
   const identity = {
+    model,
     sha256: digestOfFiles(files),
     sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
   };

@@ -1,10 +1,7 @@
 import { mkdir } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { checkTargetModel } from '../api/target-model.ts';
-import { digestOfFiles, filesUnder } from '../archive/digest.ts';
-import { findBundle } from '../archive/layout.ts';
-import { packBundle as writeArchive } from '../archive/pack.ts';
-import { readTree } from '../archive/tree.ts';
+import { type PlacedBundle, placeBundles, packBundles as writeArchive } from '../archive/pack.ts';
 import { EndpointError } from '../errors.ts';
 import { archiveLimits } from './archive-limits.ts';
 import { type BundleDescription, describeBundle } from './bundle-description.ts';
@@ -17,45 +14,66 @@ export interface PackFlags {
   readonly json: boolean;
 }
 
+/** A written archive. */
+interface Packed {
+  readonly sizeBytes: number;
+  readonly bundles: readonly BundleDescription[];
+}
+
 /**
- * Packs a bundle that this program can run.
+ * Packs bundles that this program can run.
  *
+ * @param dirs - one bundle's folder, or one with `bundles/<model>/…`, or several, each a model by its name
  * @param output - `NAME.tar.gz`; its folder is made, and it appears whole or not at all
  * @throws EndpointError `invalid_archive`, `unsupported_bundle`
  */
-export async function packBundle(bundleDir: string, output: string): Promise<BundleDescription> {
+export async function packBundles(dirs: readonly string[], output: string): Promise<Packed> {
   const { signal } = new AbortController();
-  const tree = await readFolder(bundleDir, signal);
-  const { root } = findBundle(
-    tree.map(({ path }) => path),
-    { allowCustomCode: false },
-  );
-  const sha256 = digestOfFiles(filesUnder(tree, root));
-  const described = await describeBundle(join(bundleDir, root), { sha256, sizeBytes: 0 });
-  if (described.refusal !== undefined) throw new EndpointError('unsupported_bundle', described.refusal);
+  const placed = await placeFolders(dirs, signal);
+  const bundles: BundleDescription[] = [];
+  for (const { name, dir, files, digest } of placed) {
+    const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+    const described = await describeBundle(dir, { sha256: digest, sizeBytes, model: name });
+    if (described.refusal !== undefined) {
+      const which = name === undefined ? '' : `The bundle "${name}" can't be served. `;
+      throw new EndpointError('unsupported_bundle', which + described.refusal);
+    }
+    bundles.push(described);
+  }
   await mkdir(dirname(resolve(output)), { recursive: true });
-  const packed = await writeArchive(bundleDir, resolve(output), archiveLimits, signal);
-  return { ...described, sha256: packed.digest, sizeBytes: packed.sizeBytes };
+  return { sizeBytes: await writeArchive(placed, resolve(output), signal), bundles };
+}
+
+/** Packs one bundle; see {@link packBundles}. Its size is that of the archive. */
+export async function packBundle(bundleDir: string, output: string): Promise<BundleDescription> {
+  const { sizeBytes, bundles } = await packBundles([bundleDir], output);
+  return { ...(bundles[0] as BundleDescription), sizeBytes };
 }
 
 /** `map-endpoint pack`. */
-export async function runPack(bundleDir: string, flags: PackFlags): Promise<void> {
+export async function runPack(dirs: readonly string[], flags: PackFlags): Promise<void> {
   const terminal = createTerminal(flags.json);
   if (!flags.output.endsWith('.tar.gz')) throw new UsageError('--output takes a file that ends in .tar.gz.');
   checkTargetModel(basename(flags.output));
   terminal.progress('checking and packing');
-  const packed = await packBundle(bundleDir, flags.output);
-  terminal.json({ file: resolve(flags.output), ...packed });
-  terminal.line(`${flags.output}: ${packed.sizeBytes} bytes, model ${packed.sha256.slice(0, 16)}`);
-  terminal.line(`serves ${packed.segments.map(({ label }) => label).join(', ') || packed.outputs[0]?.key}`);
+  const { sizeBytes, bundles } = await packBundles(dirs, flags.output);
+  const file = resolve(flags.output);
+  const [only] = bundles;
+  if (only && only.model === undefined) terminal.json({ file, ...only, sizeBytes });
+  else terminal.json({ file, sizeBytes, bundles });
+  terminal.line(`${flags.output}: ${sizeBytes} bytes`);
+  for (const { model, sha256, segments, outputs } of bundles) {
+    const serves = segments.map(({ label }) => label).join(', ') || outputs[0]?.key;
+    terminal.line(`${model ?? 'model'} ${sha256.slice(0, 16)} serves ${serves}`);
+  }
 }
 
-async function readFolder(dir: string, signal: AbortSignal) {
+async function placeFolders(dirs: readonly string[], signal: AbortSignal): Promise<PlacedBundle[]> {
   try {
-    return await readTree(dir, archiveLimits, signal);
+    return await placeBundles(dirs, archiveLimits, signal);
   } catch (thrown) {
     const code = (thrown as NodeJS.ErrnoException).code;
     if (code !== 'ENOENT' && code !== 'ENOTDIR') throw thrown;
-    throw new EndpointError('invalid_archive', `There is no folder "${dir}".`, { cause: thrown });
+    throw new EndpointError('invalid_archive', `There is no folder "${dirs.join('" or "')}".`, { cause: thrown });
   }
 }

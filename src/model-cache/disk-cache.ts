@@ -19,14 +19,15 @@ export interface DiskCacheOptions {
 
 /** An unpacked model that stays on disk until `release`. */
 export interface DiskLease {
-  readonly bundle: PreparedBundle;
+  /** The one bundle of the archive, or those under its `bundles/`. */
+  readonly bundles: readonly PreparedBundle[];
   release(): void;
 }
 
 interface Unpacked {
   readonly slotDir: string;
   readonly sizeBytes: number;
-  readonly bundle: PreparedBundle;
+  readonly bundles: readonly PreparedBundle[];
   removed: boolean;
 }
 
@@ -98,7 +99,7 @@ export class DiskCache {
   #leaseOf(key: string, unpacked: Unpacked): DiskLease {
     let released = false;
     return {
-      bundle: unpacked.bundle,
+      bundles: unpacked.bundles,
       release: () => {
         if (released) return;
         released = true;
@@ -138,9 +139,9 @@ export class DiskCache {
     try {
       await mkdir(slotDir, { recursive: true, mode: 0o700 });
       const files = await this.#bring(target, stored, slotDir, signal);
-      const bundle = await prepareFiles(join(slotDir, 'model'), files, rules, signal);
+      const bundles = await prepareFiles(join(slotDir, 'model'), files, rules, signal);
       const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-      return { slotDir, bundle, sizeBytes, removed: false };
+      return { slotDir, bundles, sizeBytes, removed: false };
     } catch (thrown) {
       await rm(slotDir, { recursive: true, force: true });
       throw thrown;

@@ -4,6 +4,7 @@ import { checkTargetModel, modelNameOfTarget } from '../api/target-model.ts';
 import { EndpointError } from '../errors.ts';
 import type { ModelLease } from './model.ts';
 import { pageTokenAfter, parsePageLimit, parsePageToken } from './page-token.ts';
+import { nameOfBundle, pickBundle } from './pick-bundle.ts';
 import { type BundleRules, prepareTree } from './prepare-bundle.ts';
 import type { Residency } from './residency.ts';
 
@@ -18,15 +19,21 @@ export interface ManagedOptions {
   readonly urlForm?: 'given' | 'parent';
 }
 
+/** A bundle of a loaded archive. */
+interface LoadedBundle {
+  readonly name: string | undefined;
+  readonly key: string;
+}
+
 interface Registered {
   readonly name: string;
-  readonly url: string;
-  /** The name that people know it by. */
+  /** What people call the archive. */
   readonly shownName: string;
+  readonly url: string;
   readonly loading: AbortController;
-  /** Resolves to the key when the load is over, to undefined when it failed. */
-  readonly loaded: Promise<string | undefined>;
-  key: string | undefined;
+  /** Resolves when the load is over: to what was loaded, to nothing when it failed. */
+  readonly loaded: Promise<readonly LoadedBundle[]>;
+  bundles: readonly LoadedBundle[] | undefined;
   unloading: Promise<void> | undefined;
 }
 
@@ -46,7 +53,8 @@ export class ManagedModels {
   }
 
   /**
-   * Loads a model from its unpacked folder. On failure nothing stays registered.
+   * Loads a model from its unpacked folder: all its bundles, where it holds several (ADR 9), so that its memory is known
+   * to who loaded it. On failure nothing stays registered or in memory.
    *
    * @param name - opaque to us
    * @param url - absolute path of the folder
@@ -63,16 +71,16 @@ export class ManagedModels {
     const work = this.#load(url, shownName, AbortSignal.any([signal, loading.signal]));
     const registered: Registered = {
       name,
-      url,
       shownName,
+      url,
       loading,
-      loaded: settled(work),
-      key: undefined,
+      loaded: work.catch(() => []),
+      bundles: undefined,
       unloading: undefined,
     };
     this.#models.set(name, registered);
     try {
-      registered.key = await work;
+      registered.bundles = await work;
     } catch (thrown) {
       this.#models.delete(name);
       this.#options.residency.noteFailure(shownName, thrown);
@@ -110,16 +118,26 @@ export class ManagedModels {
     const after = parsePageToken(pageToken);
     const pageSize = parsePageLimit(limit);
     const rest = [...this.#models.values()]
-      .filter(({ key, name, unloading }) => key !== undefined && !unloading && (after === undefined || name > after))
+      .filter(
+        ({ bundles, name, unloading }) => bundles !== undefined && !unloading && (after === undefined || name > after),
+      )
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     const models = rest.slice(0, pageSize).map((registered) => this.#describe(registered));
     const last = models.at(-1);
     return rest.length > pageSize && last ? { models, nextPageToken: pageTokenAfter(last.modelName) } : { models };
   }
 
-  /** Pins a model. Throws EndpointError `model_not_found`. */
-  acquire(name: string): ModelLease {
-    return this.#options.residency.lease(this.#ready(name).key);
+  /**
+   * Pins a model.
+   *
+   * @param wanted - the bundle, where the archive holds several
+   * @throws EndpointError `model_not_found` when the archive isn't loaded (SageMaker then loads it), `invalid_request`
+   *   when it holds no such bundle, or several and none is named
+   */
+  acquire(name: string, wanted?: string): ModelLease {
+    const { bundles, shownName } = this.#ready(name);
+    const words = { archive: shownName, unknown: 'invalid_request' } as const;
+    return this.#options.residency.lease(pickBundle(bundles, wanted, words).key);
   }
 
   /**
@@ -127,15 +145,15 @@ export class ManagedModels {
    * one that was loaded last); undefined when none of them is ready.
    */
   nameOf(anyName: string): string | undefined {
-    const known = [...this.#models.values()].filter(({ key, unloading }) => key !== undefined && !unloading);
+    const known = [...this.#models.values()].filter(({ bundles, unloading }) => bundles !== undefined && !unloading);
     return (known.find(({ name }) => name === anyName) ?? known.findLast(({ shownName }) => shownName === anyName))
       ?.name;
   }
 
-  #ready(name: string): Registered & { key: string } {
+  #ready(name: string): Registered & { bundles: readonly LoadedBundle[] } {
     const registered = this.#models.get(name);
-    if (registered?.key === undefined || registered.unloading) throw notLoaded();
-    return registered as Registered & { key: string };
+    if (!registered?.bundles || registered.unloading) throw notLoaded();
+    return registered as Registered & { bundles: readonly LoadedBundle[] };
   }
 
   #describe({ name, url }: Registered): ManagedDescription {
@@ -143,24 +161,32 @@ export class ManagedModels {
     return { modelName: name, modelUrl };
   }
 
-  async #load(url: string, shownName: string, signal: AbortSignal): Promise<string> {
+  async #load(url: string, shownName: string, signal: AbortSignal): Promise<LoadedBundle[]> {
     const { residency, rules, roots } = this.#options;
     const dir = await modelFolder(url, roots);
-    const bundle = await prepareTree(dir, rules, signal);
-    const { model, release } = await residency.load(shownName, bundle, signal, { evictable: false });
-    release();
-    return model.key;
+    const loaded: LoadedBundle[] = [];
+    try {
+      for (const bundle of await prepareTree(dir, rules, signal)) {
+        const name = nameOfBundle(shownName, bundle);
+        const { model, release } = await residency.load(name, bundle, signal, { evictable: false });
+        release();
+        loaded.push({ name: bundle.name, key: model.key });
+      }
+      return loaded;
+    } catch (thrown) {
+      await Promise.all(loaded.map(({ key }) => residency.unload(key, 0)));
+      throw thrown;
+    }
   }
 
   async #unload(registered: Registered): Promise<void> {
     registered.loading.abort(new EndpointError('model_not_found', 'The model was unloaded while it was being loaded.'));
-    const key = await registered.loaded;
-    if (key !== undefined) await this.#options.residency.unload(key, this.#options.unloadWaitMs ?? 350_000);
+    const bundles = await registered.loaded;
+    const waitMs = this.#options.unloadWaitMs ?? 350_000;
+    await Promise.all(bundles.map(({ key }) => this.#options.residency.unload(key, waitMs)));
     if (this.#models.get(registered.name) === registered) this.#models.delete(registered.name);
   }
 }
-
-const settled = (work: Promise<string>): Promise<string | undefined> => work.catch(() => undefined);
 
 const shownNameOf = (targetModel: string): string =>
   modelNameOfTarget(checkTargetModel(`${modelNameOfTarget(targetModel)}.tar.gz`));

@@ -41,6 +41,8 @@ export interface ModelLoader {
 
 /** A checked bundle on disk, ready to be loaded. */
 export interface PreparedBundle {
+  /** Name under `bundles/` of its archive; undefined for the one bundle of an archive. */
+  readonly name: string | undefined;
   /** Root of the bundle. */
   readonly dir: string;
   readonly digest: string;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { ArchiveLimits } from '../archive/archive-path.ts';
 import { digestOfFiles, filesUnder, type TreeFile } from '../archive/digest.ts';
-import { findBundle } from '../archive/layout.ts';
+import { findBundles } from '../archive/layout.ts';
 import { checkOnnxFile } from '../archive/onnx-check.ts';
 import { readTree } from '../archive/tree.ts';
 import type { PreparedBundle } from './model.ts';
@@ -12,10 +12,12 @@ export interface BundleRules extends ArchiveLimits {
 }
 
 /**
- * Checks an unpacked model whose files are known: its layout, and its ONNX file before onnxruntime sees it.
+ * Checks an unpacked model archive whose files are known: its layout, and the ONNX file of each of its bundles before
+ * onnxruntime sees one. One bundle that is refused refuses them all.
  *
  * @param dir - folder of the tree
  * @param files - all its files
+ * @returns the one bundle of the archive, or those under `bundles/`, by name
  * @throws EndpointError `invalid_archive`, `unsupported_bundle`; the signal's reason
  */
 export async function prepareFiles(
@@ -23,17 +25,21 @@ export async function prepareFiles(
   files: readonly TreeFile[],
   rules: BundleRules,
   signal: AbortSignal,
-): Promise<PreparedBundle> {
-  const { root } = findBundle(
+): Promise<PreparedBundle[]> {
+  const layouts = findBundles(
     files.map(({ path }) => path),
     rules,
   );
-  const bundleDir = join(dir, root);
-  const { sizeBytes } = await checkOnnxFile(bundleDir, signal);
-  return { dir: bundleDir, digest: digestOfFiles(filesUnder(files, root)), onnxBytes: sizeBytes };
+  const prepared: PreparedBundle[] = [];
+  for (const { root, name } of layouts) {
+    const bundleDir = join(dir, root);
+    const { sizeBytes } = await checkOnnxFile(bundleDir, signal);
+    prepared.push({ name, dir: bundleDir, digest: digestOfFiles(filesUnder(files, root)), onnxBytes: sizeBytes });
+  }
+  return prepared;
 }
 
 /** Reads and checks an unpacked model in its folder; throws as {@link prepareFiles} and `readTree` do. */
-export async function prepareTree(dir: string, rules: BundleRules, signal: AbortSignal): Promise<PreparedBundle> {
+export async function prepareTree(dir: string, rules: BundleRules, signal: AbortSignal): Promise<PreparedBundle[]> {
   return await prepareFiles(dir, await readTree(dir, rules, signal), rules, signal);
 }

@@ -1,4 +1,5 @@
 import express, { type ErrorRequestHandler, type Express } from 'express';
+import type { BatchSettings } from '../api/batch-settings.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import { type Logger, loggableError } from '../logger.ts';
 import { accessLog } from './access-log.ts';
@@ -13,6 +14,7 @@ import type { OipModels } from './oip/oip-models.ts';
 import { oipRouter } from './oip/oip-router.ts';
 import { contextOf, requestContext } from './request-context.ts';
 import { invokeEndpointRouter } from './runtime-api/invoke-endpoint.ts';
+import { invokeEndpointStreamRouter } from './runtime-api/invoke-endpoint-stream.ts';
 import { containerRouter } from './sagemaker/container.ts';
 import { modelsRouter } from './sagemaker/models.ts';
 import { storeProxy } from './store-proxy.ts';
@@ -28,6 +30,9 @@ export interface AppOptions {
   readonly timeoutSeconds: number;
   readonly maxBodyBytes: number;
   readonly concurrentJobs: number;
+  readonly batch: BatchSettings | undefined;
+  /** Least time between two progress lines of an answer. Default 500. */
+  readonly progressIntervalMs?: number;
   readonly scratchRoot: string;
   readonly authToken: string | undefined;
   readonly managementToken: string | undefined;
@@ -62,7 +67,10 @@ export function createApp(options: AppOptions): Express {
   app.use(containerRouter(options));
   app.use('/models', modelsRouter(options));
   app.use('/v2', oipRouter(options));
-  if (options.local) app.use(invokeEndpointRouter(invoker));
+  if (options.local) {
+    app.use(invokeEndpointStreamRouter(options));
+    app.use(invokeEndpointRouter(invoker));
+  }
   app.use((request) => {
     throw new EndpointError('invalid_request', `${request.method} on this path is not part of the API.`);
   });

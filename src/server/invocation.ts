@@ -1,14 +1,17 @@
 import { rm } from 'node:fs/promises';
 import type { Request } from 'express';
 import { headerLengthHeader } from '../api/oip.ts';
-import { checkTargetModel, modelNameOfTarget } from '../api/target-model.ts';
 import { EndpointError } from '../errors.ts';
 import type { ModelLease } from '../model-cache/model.ts';
-import type { JobRequest, PipelineHost } from '../pipeline-host/pipeline-host.ts';
+import type { PipelineHost } from '../pipeline-host/pipeline-host.ts';
 import type { HandlerAnswer } from './answer.ts';
+import type { Acquire, Call, HandlerProtocol, OnProgress } from './call.ts';
+import { isJsonLines } from './json-lines.ts';
+import { answerLines } from './line-batch.ts';
 import type { EndpointMetrics } from './metrics.ts';
-import { type ReceivedBody, receiveBody } from './request-body.ts';
+import { receiveBody } from './request-body.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
+import { targetModelHeader, wantedModel } from './wanted-model.ts';
 
 /** Where the models of a server come from; wired in `main.ts` for each regime. */
 export interface ModelDirectory {
@@ -16,15 +19,14 @@ export interface ModelDirectory {
    * Finds a model, loads it where this regime loads on demand, and pins it.
    *
    * @param target - TargetModel with its suffix; undefined: the one model that this server was given
+   * @param bundle - the bundle, where the archive holds several
    * @throws EndpointError `model_not_found`, `invalid_request`, and what a load may fail with
    */
-  acquire(target: string | undefined, signal: AbortSignal): Promise<ModelLease>;
+  acquire(target: string | undefined, signal: AbortSignal, bundle?: string): Promise<ModelLease>;
   /** The model's own time limit, where its `map.json` sets one. */
   timeoutSeconds(key: string): number | undefined;
 }
 
-/** Header by which SageMaker names the model. */
-export const targetModelHeader = 'x-amzn-sagemaker-target-model';
 const inferenceIdHeader = 'x-amzn-sagemaker-inference-id';
 /** Headers that a handler sees. */
 const forwardedHeaders = [
@@ -38,14 +40,25 @@ const forwardedHeaders = [
   headerLengthHeader,
 ];
 
-/** What a call may say of its body to the handler. */
-type HandlerProtocol = NonNullable<JobRequest['requests'][number]['protocol']>;
-
 export interface InvokerOptions {
   readonly host: Pick<PipelineHost, 'run'>;
   readonly models: ModelDirectory;
   readonly metrics: EndpointMetrics;
   readonly maxBodyBytes: number;
+  /** Lines of a JSON Lines request that are worked on at once. */
+  readonly concurrentLines: number;
+  /** Lines that one JSON Lines request may have. */
+  readonly maxLines: number;
+}
+
+export interface InvokeOptions {
+  readonly acquire?: Acquire;
+  /** Throws when the request is refused as a whole, whatever is in it. */
+  readonly check?: () => void;
+  /** Headers that take the place of the request's own (lower-case names). */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly onProgress?: OnProgress;
+  readonly protocol?: HandlerProtocol;
 }
 
 /** Runs invocations: receive the body, find the model, queue the job, give its answer. */
@@ -57,52 +70,90 @@ export class Invoker {
   }
 
   /**
-   * Serves one invocation of the model that the request's header or body names.
+   * Serves one invocation of the model that the request names; a request of JSON Lines is many, one a line.
    *
-   * @param acquire - finds the model another way (SageMaker's `/models/{n}/invoke`)
-   * @param protocol - what the body is, where the call says it
+   * @throws EndpointError what the one inference failed with; of JSON Lines only what stops the request as a whole
    */
-  async invoke(
-    request: Request,
-    acquire?: (signal: AbortSignal) => Promise<ModelLease>,
-    protocol?: HandlerProtocol,
-  ): Promise<HandlerAnswer> {
+  async invoke(request: Request, options: InvokeOptions = {}): Promise<HandlerAnswer> {
     const context = contextOf(request);
     context.working = true;
     try {
+      return await this.run(await this.#callOf(request, context, options));
+    } finally {
+      context.working = false;
+      // The answer may still be read from the folder; `close` removes it then.
+      if (context.closed) await rm(context.scratchDir, { recursive: true, force: true });
+    }
+  }
+
+  /** Runs a call whose body is here; throws as {@link invoke} does. The caller removes its scratch folder. */
+  async run(call: Call): Promise<HandlerAnswer> {
+    if (!isJsonLines(call.headers['content-type'])) return await this.#counted(call);
+    const { maxLines, concurrentLines, maxBodyBytes: maxAnswerBytes } = this.#options;
+    return await answerLines(call, (line) => this.#counted(line), { maxLines, concurrentLines, maxAnswerBytes });
+  }
+
+  /** Runs one inference and counts it. */
+  async #counted(call: Call): Promise<HandlerAnswer> {
+    let model = '';
+    const counted: Call = {
+      ...call,
+      onModel: (name) => {
+        model = name;
+        call.onModel?.(name);
+      },
+    };
+    try {
+      const answer = await this.#run(counted);
+      this.#options.metrics.observe(model, 'ok', secondsSince(call.startedAt));
+      return answer;
+    } catch (thrown) {
+      const code = thrown instanceof EndpointError ? thrown.code : 'internal';
+      this.#options.metrics.observe(model, code, secondsSince(call.startedAt));
+      throw thrown;
+    }
+  }
+
+  async #callOf(request: Request, context: RequestContext, options: InvokeOptions): Promise<Call> {
+    try {
+      options.check?.();
       const body = await receiveBody(request, {
         maxBytes: this.#options.maxBodyBytes,
         scratchDir: context.scratchDir,
         signal: context.signal,
       });
-      const find = acquire ?? ((signal: AbortSignal) => this.#options.models.acquire(targetOf(request, body), signal));
-      const answer = await this.#run(request, context, body, find, protocol);
-      this.#options.metrics.observe(context.model ?? '', 'ok', secondsSince(context));
-      return answer;
+      return {
+        requestId: context.requestId,
+        startedAt: context.startedAt,
+        deadline: context.deadline,
+        signal: context.signal,
+        scratchDir: context.scratchDir,
+        headers: { ...handlerHeaders(request), ...options.headers },
+        body,
+        acquire: options.acquire,
+        onProgress: options.onProgress,
+        protocol: options.protocol,
+        onModel: (name) => {
+          context.model = name;
+        },
+      };
     } catch (thrown) {
       const code = thrown instanceof EndpointError ? thrown.code : 'internal';
-      this.#options.metrics.observe(context.model ?? '', code, secondsSince(context));
+      this.#options.metrics.observe('', code, secondsSince(context.startedAt));
       throw thrown;
-    } finally {
-      context.working = false;
-      // The answer may still be read from the folder; `close` removes it then.
-      if (context.signal.aborted) await rm(context.scratchDir, { recursive: true, force: true });
     }
   }
 
-  async #run(
-    request: Request,
-    context: RequestContext,
-    body: ReceivedBody,
-    find: (signal: AbortSignal) => Promise<ModelLease>,
-    protocol: HandlerProtocol | undefined,
-  ): Promise<HandlerAnswer> {
+  async #run(call: Call): Promise<HandlerAnswer> {
+    const wanted = await wantedModel(call.headers, call.body, call.acquire !== undefined);
     const loadStartedAt = performance.now();
-    const lease = await find(context.signal);
+    const lease = await (call.acquire
+      ? call.acquire(call.signal, wanted.bundle)
+      : this.#options.models.acquire(wanted.target, call.signal, wanted.bundle));
     const loadMs = performance.now() - loadStartedAt;
     const { model } = lease;
-    context.model = model.name;
-    const limit = modelLimit(this.#options.models.timeoutSeconds(model.key), context);
+    call.onModel?.(model.name);
+    const limit = modelLimit(this.#options.models.timeoutSeconds(model.key), call);
     try {
       const items = await this.#options.host.run(
         {
@@ -110,17 +161,18 @@ export class Invoker {
           signature: model.signature,
           requests: [
             {
-              ...(body.path === undefined ? { body: body.bytes } : { bodyPath: body.path }),
-              headers: handlerHeaders(request),
-              requestId: context.requestId,
-              ...(protocol === undefined ? {} : { protocol }),
+              ...(call.body.path === undefined ? { body: call.body.bytes } : { bodyPath: call.body.path }),
+              headers: call.headers,
+              requestId: call.requestId,
+              ...(call.protocol === undefined ? {} : { protocol: call.protocol }),
             },
           ],
           deadline: limit.deadline,
-          scratchDir: context.scratchDir,
+          scratchDir: call.scratchDir,
           loadMs,
         },
         limit.signal,
+        call.onProgress,
       );
       const item = items[0];
       if (!item) throw new EndpointError('model_failed', 'The handler gave no result.');
@@ -134,15 +186,15 @@ export class Invoker {
   }
 }
 
-/** The least of the request's deadline and the model's own limit, both counted from the request's arrival. */
+/** The least of the call's deadline and the model's own limit, both counted from the call's start. */
 function modelLimit(
   timeoutSeconds: number | undefined,
-  context: RequestContext,
+  call: Call,
 ): { deadline: number; signal: AbortSignal; clear(): void } {
-  const elapsedMs = performance.now() - context.startedAt;
+  const elapsedMs = performance.now() - call.startedAt;
   const ownDeadline = timeoutSeconds === undefined ? Infinity : Date.now() - elapsedMs + timeoutSeconds * 1000;
-  if (timeoutSeconds === undefined || ownDeadline >= context.deadline) {
-    return { deadline: context.deadline, signal: context.signal, clear: () => undefined };
+  if (timeoutSeconds === undefined || ownDeadline >= call.deadline) {
+    return { deadline: call.deadline, signal: call.signal, clear: () => undefined };
   }
   const controller = new AbortController();
   const timer = setTimeout(
@@ -154,26 +206,9 @@ function modelLimit(
   );
   return {
     deadline: ownDeadline,
-    signal: AbortSignal.any([context.signal, controller.signal]),
+    signal: AbortSignal.any([call.signal, controller.signal]),
     clear: () => clearTimeout(timer),
   };
-}
-
-/** The TargetModel of a request: SageMaker's header, else the body's `model`. */
-function targetOf(request: Request, body: ReceivedBody): string | undefined {
-  const header = request.get(targetModelHeader);
-  if (header !== undefined) return checkTargetModel(header);
-  const isJson = request.get('content-type')?.toLowerCase().startsWith('application/json') ?? false;
-  if (!isJson || body.bytes === undefined) return undefined;
-  let model: unknown;
-  try {
-    model = (JSON.parse(Buffer.from(body.bytes).toString('utf8')) as { model?: unknown } | null)?.model;
-  } catch (cause) {
-    throw new EndpointError('invalid_request', 'The body is not valid JSON.', { cause });
-  }
-  if (model === undefined) return undefined;
-  if (typeof model !== 'string') throw new EndpointError('invalid_request', '"model" must be a string.');
-  return checkTargetModel(`${modelNameOfTarget(model)}.tar.gz`);
 }
 
 function handlerHeaders(request: Request): Record<string, string> {
@@ -185,4 +220,4 @@ function handlerHeaders(request: Request): Record<string, string> {
   return headers;
 }
 
-const secondsSince = (context: RequestContext): number => (performance.now() - context.startedAt) / 1000;
+const secondsSince = (startedAt: number): number => (performance.now() - startedAt) / 1000;

@@ -21,6 +21,9 @@ export interface ManagedRegistry {
     pageToken: string | undefined,
     limit: string | undefined,
   ): { models: ModelDescription[]; nextPageToken?: string };
-  /** Throws `model_not_found`. */
-  acquire(name: string): ModelLease;
+  /**
+   * @param wanted - the bundle, where the model archive holds several
+   * @throws EndpointError `model_not_found`, `invalid_request`
+   */
+  acquire(name: string, wanted?: string): ModelLease;
 }

@@ -16,6 +16,8 @@ export interface RequestContext {
   readonly scratchDir: string;
   /** True while a job uses the scratch folder. */
   working: boolean;
+  /** True when nobody waits for the answer any more, whether it was sent or not. */
+  closed: boolean;
   /** Known after routing; for the log and metrics. */
   model?: string;
   /** Error code of the answer, for the log and metrics. */
@@ -49,6 +51,7 @@ export function requestContext(options: RequestContextOptions) {
       signal: controller.signal,
       scratchDir: join(options.scratchRoot, randomUUID()),
       working: false,
+      closed: false,
     };
     contexts.set(request, context);
     response.setHeader('x-request-id', requestId);
@@ -58,6 +61,7 @@ export function requestContext(options: RequestContextOptions) {
     }, options.timeoutSeconds * 1000);
     response.once('close', () => {
       clearTimeout(timer);
+      context.closed = true;
       if (!response.writableFinished) {
         controller.abort(new EndpointError('deadline_exceeded', 'The client closed the connection.'));
       }

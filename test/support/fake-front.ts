@@ -25,9 +25,18 @@ export interface FakeFront {
   close(): Promise<void>;
 }
 
-export type FakeRun = (job: JobRequest, signal: AbortSignal) => Promise<readonly JobItem[]>;
+export type FakeRun = (
+  job: JobRequest,
+  signal: AbortSignal,
+  onProgress?: (fraction: number, phase: string) => void,
+) => Promise<readonly JobItem[]>;
 
-export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> = {}): Promise<FakeFront> {
+export async function startFakeFront(
+  run: FakeRun,
+  options: Partial<AppOptions> = {},
+  /** Told what is asked of the models. */
+  onAcquire: (target: string | undefined, bundle: string | undefined) => void = () => undefined,
+): Promise<FakeFront> {
   let pinned = 0;
   const lease = (name: string): ModelLease => {
     pinned++;
@@ -35,7 +44,8 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
     return { model, release: () => pinned-- };
   };
   const models: ModelDirectory = {
-    acquire: async (target, signal) => {
+    acquire: async (target, signal, bundle) => {
+      onAcquire(target, bundle);
       if (target?.startsWith('known-loading')) {
         return await new Promise((_, reject) => signal.addEventListener('abort', () => reject(abortError(signal))));
       }
@@ -84,13 +94,14 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
   const app = createApp({
     logger: createLogger('front', 'silent'),
     health,
-    invoker: new Invoker({ host: { run }, models, metrics, maxBodyBytes }),
+    invoker: new Invoker({ host: { run }, models, metrics, maxBodyBytes, concurrentLines: 2, maxLines: 20 }),
     metrics,
     registry,
     oipModels,
     timeoutSeconds: 5,
     maxBodyBytes,
     concurrentJobs: 2,
+    batch: undefined,
     scratchRoot,
     authToken: undefined,
     managementToken: undefined,

@@ -70,6 +70,7 @@ export function fakeResidency(budgetBytes: number): { residency: Residency; load
 /** A bundle that is said to be on disk; its estimate is `sizeBytes` (at least 100 MiB). */
 export function fakeBundle(name: string, sizeBytes: number): PreparedBundle {
   return {
+    name: undefined,
     dir: `/nowhere/${name}`,
     digest: `digest-of-${name}`,
     onnxBytes: Math.max(0, (sizeBytes - 100 * mebibyte) / 5),

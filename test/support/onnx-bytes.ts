@@ -35,13 +35,15 @@ export interface OnnxParts {
   /** ModelProto fields besides version, operator set and graph. */
   readonly model?: Buffer;
   readonly operator?: string;
+  /** Inputs of the node. Default: x, the model's own. */
+  readonly inputs?: readonly string[];
   /** A name is an open axis. */
   readonly dims?: readonly (number | string)[];
 }
 
 /** A model with one node, y = operator(x). */
-export function onnxModel({ graph, model, operator = 'Identity', dims = [4] }: OnnxParts = {}): Buffer {
-  const node = Buffer.concat([field(1, 'x'), field(2, 'y'), field(4, operator)]);
+export function onnxModel({ graph, model, operator = 'Identity', inputs = ['x'], dims = [4] }: OnnxParts = {}): Buffer {
+  const node = Buffer.concat([...inputs.map((name) => field(1, name)), field(2, 'y'), field(4, operator)]);
   const graphBytes = Buffer.concat([
     field(1, node),
     field(2, 'g'),

@@ -3,8 +3,11 @@ import type { PackFlags } from '../pack-bundle.ts';
 
 export const packCommand = (): Command =>
   new Command('pack')
-    .description('Check a MONAI bundle and pack it as a model archive')
-    .argument('<bundle-dir>', 'folder with configs/, models/model.onnx and, if wanted, map.json')
+    .description('Check MONAI bundles and pack them as a model archive')
+    .argument(
+      '<bundle-dirs...>',
+      'folder with configs/, models/model.onnx and, if wanted, map.json; or several of them',
+    )
     .requiredOption('-o, --output <file>', 'archive to write, NAME.tar.gz')
     .option('--json', 'print JSON on standard output', false)
     .addHelpText(
@@ -12,10 +15,12 @@ export const packCommand = (): Command =>
       `
 Examples:
   $ map-endpoint pack samples/spleen_ct_demo -o models/spleen.tar.gz
+  $ map-endpoint pack bundles/spleen bundles/brain -o models/both.tar.gz
 
+Several folders, or one with bundles/<model>/ in it, become an archive of several bundles: a request names one as "model".
 The archive appears whole or not at all, so a folder that a server watches may be written to.`,
     )
-    .action(async (bundleDir: string, flags: PackFlags) => {
+    .action(async (bundleDirs: string[], flags: PackFlags) => {
       const { runPack } = await import('../pack-bundle.ts');
-      await runPack(bundleDir, flags);
+      await runPack(bundleDirs, flags);
     });

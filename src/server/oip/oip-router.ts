@@ -2,6 +2,7 @@ import { json, type Request, type Response, Router } from 'express';
 import { datatypeOf } from '../../api/oip.ts';
 import { EndpointError } from '../../errors.ts';
 import type { LoadedModel, ModelLease } from '../../model-cache/model.ts';
+import { programVersion } from '../../version.ts';
 import { sendAnswer } from '../answer.ts';
 import type { Health } from '../health.ts';
 import type { Invoker } from '../invocation.ts';
@@ -22,7 +23,7 @@ export interface OipRouterOptions {
 
 const serverMetadata = {
   name: 'map-endpoint',
-  version: '0.1.0',
+  version: programVersion,
   extensions: ['binary_tensor_data', 'model_repository'],
 } as const;
 
@@ -79,7 +80,7 @@ interface ModelCall {
 async function infer(call: ModelCall, { invoker, oipModels }: OipRouterOptions): Promise<void> {
   const { request, response } = call;
   const acquire = (signal: AbortSignal): Promise<ModelLease> => acquireVersion(call, oipModels, signal);
-  await sendAnswer(response, await invoker.invoke(request, acquire, 'oip'));
+  await sendAnswer(response, await invoker.invoke(request, { acquire, protocol: 'oip' }));
 }
 
 async function tellReady(call: ModelCall, { oipModels }: OipRouterOptions): Promise<void> {

@@ -1,8 +1,7 @@
-import { type ErrorRequestHandler, type Request, type Response, Router } from 'express';
-import { prepareError, sendAnswer } from '../answer.ts';
+import { type ErrorRequestHandler, Router } from 'express';
+import { sendAnswer } from '../answer.ts';
 import type { Invoker } from '../invocation.ts';
-
-const endpointName = /^[A-Za-z0-9](-*[A-Za-z0-9])*$/;
+import { checkEndpointName, sendModelError } from './runtime-error.ts';
 
 /**
  * SageMaker Runtime's `InvokeEndpoint` for the local mode: any endpoint name is this server. What the container would
@@ -11,13 +10,7 @@ const endpointName = /^[A-Za-z0-9](-*[A-Za-z0-9])*$/;
 export function invokeEndpointRouter(invoker: Invoker): Router {
   const router = Router({ caseSensitive: true });
   router.post('/endpoints/:endpoint/invocations', async (request, response) => {
-    const endpoint = request.params.endpoint as string;
-    if (endpoint.length > 63 || !endpointName.test(endpoint)) {
-      sendRuntimeError(response, 400, 'ValidationError', {
-        Message: 'EndpointName must match [a-zA-Z0-9](-*[a-zA-Z0-9])* and have at most 63 characters.',
-      });
-      return;
-    }
+    if (!checkEndpointName(request, response)) return;
     const answer = await invoker.invoke(request);
     response.setHeader('x-amzn-invoked-production-variant', 'AllTraffic');
     const inferenceId = request.get('x-amzn-sagemaker-inference-id');
@@ -29,24 +22,4 @@ export function invokeEndpointRouter(invoker: Invoker): Router {
   };
   router.use('/endpoints', modelError);
   return router;
-}
-
-function sendModelError(request: Request, response: Response, thrown: unknown): void {
-  const error = prepareError(request, response, thrown);
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  const originalMessage = JSON.stringify({ error });
-  sendRuntimeError(response, 424, 'ModelError', {
-    Message: `Received server error (${error.status}) from model with message "${originalMessage}".`,
-    OriginalStatusCode: error.status,
-    OriginalMessage: originalMessage,
-    LogStreamArn: '',
-  });
-}
-
-function sendRuntimeError(response: Response, status: number, type: string, body: object): void {
-  response.status(status).setHeader('x-amzn-errortype', type);
-  response.json(body);
 }

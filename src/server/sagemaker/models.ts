@@ -3,10 +3,11 @@ import { z } from 'zod';
 import { describeIssues } from '../../api/invocation.ts';
 import { EndpointError } from '../../errors.ts';
 import { sendAnswer } from '../answer.ts';
-import { type Invoker, targetModelHeader } from '../invocation.ts';
+import type { Invoker } from '../invocation.ts';
 import type { ManagedRegistry } from '../model-registry.ts';
 import { contextOf } from '../request-context.ts';
 import { requireToken } from '../tokens.ts';
+import { targetModelHeader } from '../wanted-model.ts';
 
 const loadSchema = z.object({ model_name: z.string().min(1).max(1024), url: z.string().min(1).max(2048) });
 
@@ -49,7 +50,12 @@ export function modelsRouter({ registry, invoker, authToken, managementToken }: 
 
   router.post('/:name/invoke', requireToken(authToken, 'This endpoint'), async (request, response) => {
     const name = request.params.name as string;
-    await sendAnswer(response, await invoker.invoke(request, async () => registry.acquire(name)));
+    const answer = await invoker.invoke(request, {
+      // Not loaded is the whole request's 404, on which SageMaker acts, also where each line has its own answer.
+      check: () => void registry.describe(name),
+      acquire: async (_signal, bundle) => registry.acquire(name, bundle),
+    });
+    await sendAnswer(response, answer);
   });
   return router;
 }

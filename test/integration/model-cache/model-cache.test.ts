@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeF
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { packBundle } from '../../../src/archive/pack.ts';
+import { packBundles, placeBundles } from '../../../src/archive/pack.ts';
 import { FolderArchives } from '../../../src/connectors/filesystem/folder-archives.ts';
 import { createLogger } from '../../../src/logger.ts';
 import { DiskCache } from '../../../src/model-cache/disk-cache.ts';
@@ -63,12 +63,12 @@ async function put(target: string, operator: string): Promise<void> {
   const bundle = join(root, 'bundle');
   rmSync(bundle, { recursive: true, force: true });
   writeTree(bundle, { ...bundleFiles(), 'models/model.onnx': onnxModel({ operator }) });
-  await packBundle(bundle, join(root, 'store', target), rules, never);
+  await packBundles(await placeBundles([bundle], rules, never), join(root, 'store', target), never);
 }
 
 describe('the model cache over session children', () => {
   it('serves an archive and an unpacked bundle of a folder, the same model by digest and answer', async () => {
-    await packBundle(spleenBundle, join(root, 'store/packed.tar.gz'), rules, never);
+    await packBundles(await placeBundles([spleenBundle], rules, never), join(root, 'store/packed.tar.gz'), never);
     cpSync(spleenBundle, join(root, 'store/plain'), { recursive: true });
     const { models, residency } = start();
     const leases = await Promise.all(['packed.tar.gz', 'plain.tar.gz'].map((target) => models.acquire(target, never)));

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { findBundle, findBundles } from '../../../src/archive/layout.ts';
+import { findBundles } from '../../../src/archive/layout.ts';
 
 const bundle = ['configs/inference.json', 'configs/metadata.json', 'models/model.onnx'];
 const strict = { allowCustomCode: false };
 const under = (root: string, paths = bundle): string[] => paths.map((path) => root + path);
 
-describe('findBundle', () => {
+const findBundle = (...args: Parameters<typeof findBundles>) => findBundles(...args)[0];
+
+describe('one bundle', () => {
   it.each([
     ['at the top', bundle, ''],
     ['with other files beside it', [...bundle, 'LICENSE', 'docs/README.md', 'models/w.bin', 'map.json'], ''],
@@ -16,8 +18,8 @@ describe('findBundle', () => {
 
   it('takes the YAML form where there is no JSON', () => {
     const yaml = ['configs/inference.yaml', 'configs/metadata.json', 'models/model.onnx'];
-    expect(findBundle(yaml, strict).inferenceConfig).toBe('configs/inference.yaml');
-    expect(findBundle([...yaml, ...bundle], strict).inferenceConfig).toBe('configs/inference.json');
+    expect(findBundle(yaml, strict)?.inferenceConfig).toBe('configs/inference.yaml');
+    expect(findBundle([...yaml, ...bundle], strict)?.inferenceConfig).toBe('configs/inference.json');
   });
 
   it.each([
@@ -69,8 +71,17 @@ describe('findBundles', () => {
         ['brain', `${around}bundles/brain/`],
         ['spleen', `${around}bundles/spleen/`],
       ]);
-      expect(() => findBundle(paths, strict)).toThrow(expect.objectContaining({ code: 'unsupported_bundle' }));
     }
+  });
+
+  it.each([
+    ['a bundle beside them', [...bundle, ...under('bundles/a/')], 'beside them'],
+    ['a handler beside them', ['code/handler.mjs', ...under('bundles/a/')], 'beside them'],
+    ['a name that no request can give', under('bundles/-a/'), 'must be named'],
+    ['a name with a space', under('bundles/a b/'), 'must be named'],
+  ])('refuses %s', (_, paths, text) => {
+    const refusal = { code: 'invalid_archive', message: expect.stringContaining(text) };
+    expect(() => findBundles(paths, strict)).toThrow(expect.objectContaining(refusal));
   });
 
   it('checks each of them', () => {
