@@ -14,6 +14,8 @@ import { checkTrialOutputs, refusal, type TrialShapes, trialInputs } from './tri
 import { WindowServer } from './window-server.ts';
 
 process.title = 'me-session';
+// Node 24 has Float16Array, which onnxruntime-common then wants and onnxruntime-node's native side does not know.
+delete (globalThis as { Float16Array?: unknown }).Float16Array;
 env.logLevel = 'fatal'; // its own log lines hold paths; failures come as exceptions all the same
 
 /** y = Identity(x), float32 [1]: warms onnxruntime up and shows whether a provider works. */

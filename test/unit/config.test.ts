@@ -35,6 +35,7 @@ describe('parseConfig', () => {
     ['MEMORY_BUDGET_BYTES', '-1'],
     ['REQUEST_TIMEOUT_SECONDS', 'NaN'],
     ['SAGEMAKER_MULTI_MODEL', 'maybe'],
+    ['SAGEMAKER_MODEL_URL', 'child'],
     ['EXECUTION_PROVIDERS', 'cpu,tpu'],
     ['LOG_LEVEL', 'loud'],
     ['SAGEMAKER_SAFE_PORT_RANGE', '8000'],

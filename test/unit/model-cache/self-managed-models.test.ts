@@ -274,3 +274,65 @@ describe('DiskCache', () => {
     expect(slots()).toEqual([]);
   });
 });
+
+describe('unloading by name', () => {
+  it('frees the memory, is well twice, and lets a later request bring the model in again', async () => {
+    const { source, loader, models, use } = start();
+    source.put('a.tar.gz', '1');
+    await models.unload('a.tar.gz', never);
+    expect(models.isLoaded('a.tar.gz')).toBe(false);
+    const first = await use('a.tar.gz');
+    expect(models.isLoaded('a.tar.gz')).toBe(true);
+    for (let n = 0; n < 2; n++) await models.unload('a.tar.gz', never);
+    expect([models.isLoaded('a.tar.gz'), loader.held.size, loader.unloads]).toEqual([false, 0, ['a']]);
+    expect(source.stored.has('a.tar.gz')).toBe(true);
+    expect(await use('a.tar.gz')).not.toBe(first);
+  });
+
+  it('waits for the requests that use the model, and takes no new ones on it', async () => {
+    const { source, loader, models } = start();
+    source.put('a.tar.gz', '1');
+    const lease = await models.acquire('a.tar.gz', never);
+    let unloaded = false;
+    const unloading = models.unload('a.tar.gz', never).then(() => {
+      unloaded = true;
+    });
+    for (let n = 0; n < 5; n++) await nextTurn();
+    expect([unloaded, loader.held.size, models.isLoaded('a.tar.gz')]).toEqual([false, 1, false]);
+    lease.release();
+    await unloading;
+    expect(loader.held.size).toBe(0);
+  });
+
+  it('waits for a load that is under way: it would be left loaded', async () => {
+    const { source, loader, models } = start();
+    source.put('a.tar.gz', '1');
+    const open = gate();
+    loader.gate = open.closed;
+    const loading = models.acquire('a.tar.gz', never).then((lease) => lease.release());
+    while (loader.loads.length === 0) await nextTurn();
+    const unloading = models.unload('a.tar.gz', never);
+    open.open();
+    await Promise.all([loading, unloading]);
+    expect([models.isLoaded('a.tar.gz'), loader.held.size]).toEqual([false, 0]);
+  });
+
+  it('is well where the load fails that it waited for, and stops waiting with its caller', async () => {
+    const { source, loader, models } = start();
+    source.put('a.tar.gz', '1');
+    const open = gate();
+    loader.gate = open.closed;
+    loader.failures.push(new EndpointError('unsupported_bundle', 'no such transform'));
+    const loading = models.acquire('a.tar.gz', never);
+    while (loader.loads.length === 0) await nextTurn();
+    const caller = new AbortController();
+    const impatient = models.unload('a.tar.gz', caller.signal);
+    caller.abort(new EndpointError('deadline_exceeded', 'gone'));
+    await expect(impatient).rejects.toMatchObject({ message: 'gone' });
+    const unloading = models.unload('a.tar.gz', never);
+    open.open();
+    await expect(loading).rejects.toMatchObject({ code: 'unsupported_bundle' });
+    await unloading;
+    expect(() => models.isLoaded('../a')).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+  });
+});
