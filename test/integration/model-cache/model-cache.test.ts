@@ -79,7 +79,11 @@ describe('the model cache over session children', () => {
     const bytesOf = (data: unknown): Buffer => Buffer.from((data as Float32Array).buffer);
     expect(bytesOf(packed?.pred?.data).equals(bytesOf(plain?.pred?.data))).toBe(true);
     for (const lease of leases) lease.release();
-    for (const { sizeBytes } of residency.status()) expect(sizeBytes).toBeGreaterThan(50 * mebibyte);
+    // Measured, and not the estimate of 124 MiB; pages that other processes share count in part.
+    for (const { sizeBytes } of residency.status()) {
+      expect(sizeBytes).toBeGreaterThan(20 * mebibyte);
+      expect(sizeBytes).toBeLessThan(120 * mebibyte);
+    }
   });
 
   it('gives new requests the new version of a replaced archive, while an old one finishes on the old one', async () => {
