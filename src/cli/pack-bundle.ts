@@ -7,7 +7,7 @@ import { packBundle as writeArchive } from '../archive/pack.ts';
 import { readTree } from '../archive/tree.ts';
 import { EndpointError } from '../errors.ts';
 import { archiveLimits } from './archive-limits.ts';
-import { type BundleDescription, describeBundle } from './bundle-description.ts';
+import { type BundleDescription, describeBundle, describeHandler } from './bundle-description.ts';
 import { UsageError } from './exit-codes.ts';
 import { createTerminal } from './terminal.ts';
 
@@ -26,12 +26,13 @@ export interface PackFlags {
 export async function packBundle(bundleDir: string, output: string): Promise<BundleDescription> {
   const { signal } = new AbortController();
   const tree = await readFolder(bundleDir, signal);
-  const { root } = findBundle(
+  const { root, hasHandler } = findBundle(
     tree.map(({ path }) => path),
-    { allowCustomCode: false },
+    { allowCustomCode: true }, // to pack code is not to run it
   );
   const sha256 = digestOfFiles(filesUnder(tree, root));
-  const described = await describeBundle(join(bundleDir, root), { sha256, sizeBytes: 0 });
+  const describe = hasHandler ? describeHandler : describeBundle;
+  const described = await describe(join(bundleDir, root), { sha256, sizeBytes: 0 });
   if (described.refusal !== undefined) throw new EndpointError('unsupported_bundle', described.refusal);
   await mkdir(dirname(resolve(output)), { recursive: true });
   const packed = await writeArchive(bundleDir, resolve(output), archiveLimits, signal);
@@ -47,6 +48,10 @@ export async function runPack(bundleDir: string, flags: PackFlags): Promise<void
   const packed = await packBundle(bundleDir, flags.output);
   terminal.json({ file: resolve(flags.output), ...packed });
   terminal.line(`${flags.output}: ${packed.sizeBytes} bytes, model ${packed.sha256.slice(0, 16)}`);
+  if (packed.hasHandler) {
+    terminal.line('has code of its own: served where ALLOW_CUSTOM_CODE=true is set');
+    return;
+  }
   terminal.line(`serves ${packed.segments.map(({ label }) => label).join(', ') || packed.outputs[0]?.key}`);
 }
 

@@ -24,12 +24,12 @@ export async function prepareFiles(
   rules: BundleRules,
   signal: AbortSignal,
 ): Promise<PreparedBundle> {
-  const { root } = findBundle(
+  const { root, hasNoNetwork } = findBundle(
     files.map(({ path }) => path),
     rules,
   );
   const bundleDir = join(dir, root);
-  const { sizeBytes } = await checkOnnxFile(bundleDir, signal);
+  const { sizeBytes } = hasNoNetwork ? { sizeBytes: 0 } : await checkOnnxFile(bundleDir, signal);
   return { dir: bundleDir, digest: digestOfFiles(filesUnder(files, root)), onnxBytes: sizeBytes };
 }
 
