@@ -93,6 +93,7 @@ async function start(
         cancelGraceMs: customCancelGraceMs,
         maxQueued: config.maxQueuedPerModel ?? config.maxQueuedRequests,
         warnings: () => sessions.warnings,
+        checkBuiltIn: (model, signature, signal) => host.prepare(model, signal, signature),
         runBuiltIn: (request: JobRequest, signal: AbortSignal) => host.run(request, signal),
       })
     : undefined;

@@ -17,6 +17,8 @@ export interface CustomModelOptions
   readonly scratchDir: string;
   readonly maxQueued: number;
   readonly warnings: () => readonly string[];
+  /** Checks that the built-in handler can run the archive's bundle on its network. */
+  readonly checkBuiltIn: (model: PipelineModel, signature: NetworkSignature, signal: AbortSignal) => Promise<unknown>;
   /** Runs a job through the built-in handler, in a pipeline process of the server. */
   readonly runBuiltIn: (request: JobRequest, signal: AbortSignal) => Promise<readonly JobItem[]>;
 }
@@ -38,6 +40,7 @@ export class CustomModel {
   #nextJobId = 0;
   #busy = false;
   #closed = false;
+  #bundleFits = false;
   #peakBytes = 0;
 
   constructor(options: CustomModelOptions) {
@@ -183,6 +186,9 @@ export class CustomModel {
       throw new EndpointError('unsupported_bundle', 'The archive has no models/model.onnx: there is no bundle to run.');
     }
     if (bodyPath !== undefined) await checkInside(bodyPath, running.jobDir);
+    if (!this.#bundleFits)
+      await this.#options.checkBuiltIn(running.request.model, this.#options.signature, running.signal);
+    this.#bundleFits = true;
     const { requestId } = running.request.requests[0] ?? { requestId: '' };
     const content = bodyPath === undefined ? { body: body ?? new Uint8Array() } : { bodyPath };
     const request: JobRequest = {

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { compiledUrl } from '../../compiled-url.ts';
+import { programVersion } from '../../version.ts';
 
 /** How processes of custom code are started; from the settings of the server. */
 export interface CustomCodeSettings {
@@ -52,16 +52,10 @@ export function customFlags(memoryBytes: number, modelDir: string, scratchDir: s
 
 const folder = (path: string): string => (path.endsWith('/') ? path : `${path}/`);
 
-/** The version of this program, which TorchServe's `server_version` tells a handler. */
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
-
 /** Starts a process of custom code; `scratchDir` must be there. */
 export function spawnCustom(settings: CustomCodeSettings, modelDir: string, scratchDir: string): ChildProcess {
   const output = settings.logOutput ? 'pipe' : 'ignore';
-  return fork(compiledUrl(import.meta.url, './custom-entry.ts'), [packageVersion()], {
+  return fork(compiledUrl(import.meta.url, './custom-entry.ts'), [programVersion], {
     cwd: modelDir,
     env: customEnvironment(settings),
     execArgv: customFlags(settings.memoryBytes, modelDir, scratchDir),

@@ -3,12 +3,13 @@
  * A handler to begin with. It takes `{"values": [1, 2, 3]}` and answers with their mean and range; replace the three
  * phases by your own. Run it with CUSTOM_CODE_LOG=true to see what it prints. The contract: docs/handlers.md.
  *
+ * @typedef {import('map-endpoint/handler').Handler} Handler
  * @typedef {import('map-endpoint/handler').HandlerRequest} HandlerRequest
  * @typedef {import('map-endpoint/handler').HandlerContext} HandlerContext
  * @typedef {import('map-endpoint/handler').InitializeContext} InitializeContext
  */
 
-/** @implements {import('map-endpoint/handler').Handler} */
+/** @implements {Handler} */
 export default class MyHandler {
   /**
    * Called once. Read files of the archive here; a throw fails the load with its message.
