@@ -5,7 +5,8 @@ import type { Network } from '../../imaging/network.ts';
 import type { HandlerResult, HandlerContext as InnerContext, HandlerRequest as InnerRequest } from '../contract.ts';
 import { handlerError } from './handler-errors.ts';
 import type { HandlerContext, HandlerRequest, InitializeContext } from './handler-types.ts';
-import { handlerFile, type LoadedHandler } from './load-handler.ts';
+import { handlerFile } from './load-handler.ts';
+import type { LoadedHandler } from './loaded-handler.ts';
 import { type AnswerSettings, checkContentType, checkStatus, encodeResult } from './results.ts';
 
 /** What a process knows of the model whose code it runs. */

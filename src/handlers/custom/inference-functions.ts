@@ -1,6 +1,6 @@
 import { EndpointError } from '../../errors.ts';
 import type { HandlerContext, HandlerRequest, InferenceFunctions, InitializeContext } from './handler-types.ts';
-import type { LoadedHandler } from './load-handler.ts';
+import type { LoadedHandler } from './loaded-handler.ts';
 
 type Function_ = (...args: never[]) => unknown;
 

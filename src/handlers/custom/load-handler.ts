@@ -1,14 +1,9 @@
 import { pathToFileURL } from 'node:url';
 import { EndpointError } from '../../errors.ts';
 import { handlerError } from './handler-errors.ts';
-import type { Handler, HandlerContext, HandlerRequest, InitializeContext } from './handler-types.ts';
+import type { Handler } from './handler-types.ts';
 import { handlerOfFunctions, hasInferenceFunctions } from './inference-functions.ts';
-
-/** A handler of any of the accepted forms. What it gives is not checked yet. */
-export interface LoadedHandler {
-  initialize(context: InitializeContext): Promise<void>;
-  handle(requests: readonly HandlerRequest[], context: HandlerContext): Promise<unknown>;
-}
+import type { LoadedHandler } from './loaded-handler.ts';
 
 type Constructor = new () => Handler;
 
