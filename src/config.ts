@@ -42,6 +42,12 @@ export interface EndpointConfig {
   /** What a batch transform job says about itself; undefined outside one. */
   readonly batch: BatchSettings | undefined;
   readonly allowCustomCode: boolean;
+  /** Names of environment variables that custom code is granted. */
+  readonly customCodeEnvironment: readonly string[];
+  /** Most resident memory of a process of custom code. */
+  readonly customCodeMemoryBytes: number;
+  /** Whether what custom code prints goes to the log. */
+  readonly customCodeLog: boolean;
   readonly authToken: string | undefined;
   readonly managementToken: string | undefined;
   readonly logLevel: LogLevel;
@@ -133,6 +139,15 @@ export function parseConfig(
     maxBatchLines: integer(env, 'MAX_BATCH_LINES', 1_000, 1, 1_000_000),
     batch,
     allowCustomCode: flag(env, 'ALLOW_CUSTOM_CODE', false),
+    customCodeEnvironment: variableNames(env, 'CUSTOM_CODE_ENVIRONMENT'),
+    customCodeMemoryBytes: integer(
+      env,
+      'CUSTOM_CODE_MEMORY_BYTES',
+      2 * gibibyte,
+      128 * mebibyte,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    customCodeLog: flag(env, 'CUSTOM_CODE_LOG', false),
     authToken: managed ? undefined : text(env, 'AUTH_TOKEN'),
     managementToken: managed ? undefined : text(env, 'MANAGEMENT_TOKEN'),
     logLevel: logLevel(env),
@@ -158,6 +173,14 @@ function list(env: Environment, name: string): string[] | undefined {
     ?.split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
+}
+
+function variableNames(env: Environment, name: string): string[] {
+  const names = list(env, name) ?? [];
+  // These would change how the process itself is run, and with it what keeps the code apart.
+  const isPlain = (given: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(given) && !/^(?:NODE_|LD_)/.test(given);
+  if (!names.every(isPlain)) throw malformed(name, 'names of variables joined by commas, none of NODE_… or LD_…');
+  return names;
 }
 
 function flag(env: Environment, name: string, fallback: boolean): boolean {

@@ -9,7 +9,8 @@ import { type ConfigOverrides, type EndpointConfig, parseConfig } from './config
 import { EndpointError } from './errors.ts';
 import { createLogger } from './logger.ts';
 import { createModels, type Models } from './models.ts';
-import { PipelineHost } from './pipeline-host/pipeline-host.ts';
+import { CustomHost } from './pipeline-host/custom/custom-host.ts';
+import { type JobRequest, PipelineHost } from './pipeline-host/pipeline-host.ts';
 import { ScratchRoot } from './scratch-root.ts';
 import { createApp } from './server/app.ts';
 import { Health } from './server/health.ts';
@@ -34,6 +35,7 @@ export interface RunningEndpoint {
 
 /** SIGTERM is followed by SIGKILL after 30 s: running requests get this much of it. */
 const drainMs = 25_000;
+const customCancelGraceMs = 5000;
 
 /**
  * Starts the endpoint and resolves when it listens and its processes are ready.
@@ -76,7 +78,27 @@ async function start(
     logger,
   });
   started.push(() => sessions.close());
-  const host = new PipelineHost({
+  const custom: CustomHost | undefined = config.allowCustomCode
+    ? new CustomHost({
+        scratchDir: join(scratch.dir, 'handlers'),
+        code: {
+          environment: process.env,
+          grantedVariables: config.customCodeEnvironment,
+          memoryBytes: config.customCodeMemoryBytes,
+          logOutput: config.customCodeLog,
+        },
+        workers: config.workers,
+        slots: sessions,
+        logger,
+        cancelGraceMs: customCancelGraceMs,
+        maxQueued: config.maxQueuedPerModel ?? config.maxQueuedRequests,
+        warnings: () => sessions.warnings,
+        checkBuiltIn: (model, signature, signal) => host.prepare(model, signal, signature),
+        runBuiltIn: (request: JobRequest, signal: AbortSignal) => host.run(request, signal),
+      })
+    : undefined;
+  if (custom) started.push(() => custom.close());
+  const host: PipelineHost = new PipelineHost({
     processes: config.pipelines,
     settings: pipelineSettings(config, store?.url),
     slots: sessions,
@@ -91,14 +113,15 @@ async function start(
       modelBytes: () => (models.areOnHost ? models.heldBytes() : 0),
       shrinkModels: (toBytes) => models.shrinkIdle(toBytes),
     },
+    ...(custom ? { custom } : {}),
   });
   started.push(() => host.close());
-  const models = await createModels({ config, sessions, host, logger, scratchDir: scratch.dir });
+  const models = await createModels({ config, sessions, host, custom, logger, scratchDir: scratch.dir });
   const health = new Health({
     consecutiveFailedStarts: () => Math.max(host.consecutiveFailedStarts, sessions.consecutiveFailedStarts),
     warnings: () => sessions.warnings,
   });
-  const metrics = metricsOf(host, sessions, models);
+  const metrics = metricsOf(host, custom, sessions, models);
   const app = createApp({
     logger,
     health,
@@ -138,11 +161,16 @@ async function start(
   };
 }
 
-function metricsOf(host: PipelineHost, sessions: SessionPool, models: Models): EndpointMetrics {
+function metricsOf(
+  host: PipelineHost,
+  custom: CustomHost | undefined,
+  sessions: SessionPool,
+  models: Models,
+): EndpointMetrics {
   return new EndpointMetrics({
-    queuedJobs: () => host.queued,
+    queuedJobs: () => host.queued + (custom?.queued ?? 0),
     queuedByModel: () => host.queuedByModel(),
-    runningJobs: () => host.running,
+    runningJobs: () => host.running + (custom?.running ?? 0),
     pipelineProcesses: () => host.processes,
     pipelineCrashes: () => host.crashes,
     sessionChildren: () => sessions.children,

@@ -20,6 +20,7 @@ import { SelfManagedModels } from './model-cache/self-managed-models.ts';
 import { SingleModel } from './model-cache/single-model.ts';
 import { NamedModels } from './named-models.ts';
 import { NetworkLoader } from './network-loader.ts';
+import type { CustomHost } from './pipeline-host/custom/custom-host.ts';
 import type { PipelineHost } from './pipeline-host/pipeline-host.ts';
 import type { ModelDirectory } from './server/invocation.ts';
 import type { ManagedRegistry } from './server/model-registry.ts';
@@ -31,6 +32,8 @@ export interface ModelsOptions {
   readonly config: EndpointConfig;
   readonly sessions: SessionPool;
   readonly host: PipelineHost;
+  /** Processes of custom code; undefined where it is not allowed. */
+  readonly custom: CustomHost | undefined;
   readonly logger: Logger;
   /** Folder of this process, where models are unpacked. */
   readonly scratchDir: string;
@@ -59,9 +62,10 @@ const singleModelDir = '/opt/ml/model';
 const managedModelsDir = '/opt/ml/models';
 
 export async function createModels(options: ModelsOptions): Promise<Models> {
-  const { config, sessions, host, logger, scratchDir } = options;
-  const loader = new NetworkLoader({ host, sessions, warmUp: config.warmUp, logger });
-  const device = await deviceOf(config, sessions);
+  const { config, sessions, host, custom, logger, scratchDir } = options;
+  const device = await deviceOf(config, sessions, custom);
+  const countsCustom = device instanceof CpuDevice;
+  const loader = new NetworkLoader({ host, sessions, custom, countsCustom, warmUp: config.warmUp, logger });
   const residency = new Residency({
     device,
     loader,
@@ -144,8 +148,12 @@ function modelsFolder({ managed, modelDataUrl }: EndpointConfig): string | undef
   return modelDataUrl.startsWith('file://') ? fileURLToPath(modelDataUrl) : modelDataUrl;
 }
 
-async function deviceOf(config: EndpointConfig, sessions: SessionPool): Promise<Device> {
+async function deviceOf(
+  config: EndpointConfig,
+  sessions: SessionPool,
+  custom: CustomHost | undefined,
+): Promise<Device> {
   const onGpu = config.executionProviders.includes('cuda') && sessions.warnings.length === 0;
   if (onGpu) return await NvidiaDevice.open(0);
-  return new CpuDevice(config.memoryBudgetBytes, () => sessions.heldBytes);
+  return new CpuDevice(config.memoryBudgetBytes, () => sessions.heldBytes + (custom?.heldBytes ?? 0));
 }

@@ -6,21 +6,27 @@ export interface BundleLayout {
   readonly root: string;
   /** Name under `bundles/`; undefined for the one bundle of an archive. */
   readonly name: string | undefined;
-  readonly inferenceConfig: 'configs/inference.json' | 'configs/inference.yaml';
+  /** Undefined for an archive with code of its own that has no MONAI bundle around it. */
+  readonly inferenceConfig: 'configs/inference.json' | 'configs/inference.yaml' | undefined;
+  /** True when it has code of its own; then it may lack everything else. */
+  readonly hasHandler?: true;
+  /** True when it has no network: it has code of its own, and nothing for onnxruntime. */
+  readonly hasNoNetwork?: true;
 }
 
 export const onnxFile = 'models/model.onnx';
 const metadataFile = 'configs/metadata.json';
 const inferenceFiles = ['configs/inference.json', 'configs/inference.yaml'] as const;
-const handlerFile = 'code/handler.mjs';
+export const handlerFile = 'code/handler.mjs';
 /** Folders by which a bundle's root is known. */
-const marks = ['configs/', 'models/', 'bundles/'];
+const marks = ['configs/', 'models/', 'bundles/', handlerFile];
 /** What a request may name: it is joined to folders and stands in messages and metrics. */
 const bundleName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**
  * Finds the bundles of an unpacked archive and checks that each has what it needs (design §3). One folder around
- * everything is accepted; `bundles/<model>/…` holds several.
+ * everything is accepted; `bundles/<model>/…` holds several. With `code/handler.mjs`, where that is allowed, nothing else
+ * is needed.
  *
  * @param paths - paths of all files, with `/`
  * @throws EndpointError `invalid_archive` when files are missing; `unsupported_bundle` for a bundle without ONNX or
@@ -67,10 +73,13 @@ function checkBundle(
   const has = (path: string): boolean => paths.includes(root + path);
   const of = name === undefined ? 'The bundle' : `The bundle "${name}"`;
   if (has(handlerFile)) {
-    const hint = allowCustomCode
-      ? 'this version does not run custom handlers yet'
-      : 'custom code is off (ALLOW_CUSTOM_CODE)';
-    throw new EndpointError('unsupported_bundle', `${of} has ${handlerFile}: ${hint}.`);
+    if (!allowCustomCode) {
+      const message = `${of} has ${handlerFile}, and custom code is off: ALLOW_CUSTOM_CODE=true lets it run.`;
+      throw new EndpointError('unsupported_bundle', message);
+    }
+    const isBundle = has(metadataFile);
+    const inferenceConfig = isBundle ? inferenceFiles.find(has) : undefined;
+    return { root, name, inferenceConfig, hasHandler: true, ...(has(onnxFile) ? {} : { hasNoNetwork: true }) };
   }
   if (!has(onnxFile)) throw missingOnnx(of, has);
   if (!has(metadataFile)) throw new EndpointError('invalid_archive', `${of} has no ${metadataFile}.`);

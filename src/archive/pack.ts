@@ -19,6 +19,9 @@ export interface PlacedBundle {
   readonly files: readonly TreeFile[];
   /** Digest of the model, as the endpoint reports it. */
   readonly digest: string;
+  /** Has code of its own. */
+  readonly hasHandler: boolean;
+  readonly hasNoNetwork: boolean;
 }
 
 /**
@@ -37,19 +40,20 @@ export async function placeBundles(
     const tree = await readTree(dir, limits, signal);
     const layouts = findBundles(
       tree.map(({ path }) => path),
-      { allowCustomCode: false },
+      { allowCustomCode: true }, // to pack code is not to run it
     );
-    for (const { root, name } of layouts) {
+    for (const { root, name, hasHandler = false, hasNoNetwork = false } of layouts) {
       const files = filesUnder(tree, root).sort((a, b) => (a.path < b.path ? -1 : 1));
       const ownName = name ?? (dirs.length > 1 ? basename(resolve(dir)) : undefined);
-      placed.push({ name: ownName, dir: join(resolve(dir), root), files, digest: digestOfFiles(files) });
+      const place = { name: ownName, dir: join(resolve(dir), root), files, digest: digestOfFiles(files) };
+      placed.push({ ...place, hasHandler, hasNoNetwork });
     }
   }
   const names = placed.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new EndpointError('invalid_archive', `Two bundles have the name "${twice}".`);
   // The names of folders make paths that were not looked at yet.
-  findBundles(placed.flatMap(pathsOf), { allowCustomCode: false });
+  findBundles(placed.flatMap(pathsOf), { allowCustomCode: true });
   return placed;
 }
 
@@ -65,7 +69,7 @@ export async function packBundles(
   outPath: string,
   signal: AbortSignal,
 ): Promise<number> {
-  for (const { dir } of bundles) await checkOnnxFile(dir, signal);
+  for (const { dir, hasNoNetwork } of bundles) if (!hasNoNetwork) await checkOnnxFile(dir, signal);
   const places = new Map<string, string>();
   for (const bundle of bundles) {
     for (const { path } of bundle.files) places.set(join(bundle.dir, path), `./${prefixOf(bundle)}${path}`);

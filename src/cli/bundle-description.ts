@@ -19,6 +19,8 @@ export interface BundleDescription extends BundleSupport {
   readonly segments: readonly { readonly value: number; readonly label: string }[];
   /** Types of the results; undefined: the defaults for the kind of input. */
   readonly results: readonly string[] | undefined;
+  /** True for an archive with code of its own, which says itself what it takes and gives. */
+  readonly hasHandler?: true;
 }
 
 /**
@@ -45,8 +47,29 @@ export async function describeBundle(
   };
 }
 
+/**
+ * Describes an archive with code of its own: its name and version are all that can be told without running it.
+ *
+ * @throws EndpointError `invalid_archive` (map.json)
+ */
+export async function describeHandler(
+  bundleDir: string,
+  identity: Pick<BundleDescription, 'sha256' | 'sizeBytes' | 'model'>,
+): Promise<BundleDescription> {
+  const { name, version } = await readMapJson(bundleDir);
+  const unknown = { modality: undefined, inputs: [], outputs: [], segments: [], results: undefined };
+  return { name, version, ...identity, ...unknown, steps: [], hasHandler: true };
+}
+
 /** The description for people. */
 export function formatDescription(bundle: BundleDescription): string[] {
+  if (bundle.hasHandler) {
+    return [
+      ...identityLines(bundle),
+      '',
+      'This archive has code of its own: it is served where ALLOW_CUSTOM_CODE=true is set.',
+    ];
+  }
   const format = ({ key, channels }: DataFormat): string => `${key} (${channels ?? '?'} channels)`;
   const step = bundle.steps.map(({ section, target, supported, reason }) => [
     section,
@@ -55,11 +78,7 @@ export function formatDescription(bundle: BundleDescription): string[] {
     reason ?? '',
   ]);
   return [
-    ...(bundle.model === undefined ? [] : [`model     ${bundle.model}`]),
-    `name      ${bundle.name ?? '(that of the archive)'}`,
-    `version   ${bundle.version ?? '(none)'}`,
-    `sha256    ${bundle.sha256}`,
-    `size      ${bundle.sizeBytes} bytes`,
+    ...identityLines(bundle),
     `inputs    ${bundle.inputs.map(format).join(', ')}, modality ${bundle.modality ?? 'any'}`,
     `outputs   ${bundle.outputs.map(format).join(', ')}`,
     `segments  ${bundle.segments.map(({ value, label }) => `${value} ${label}`).join(', ') || '(none named)'}`,
@@ -70,6 +89,14 @@ export function formatDescription(bundle: BundleDescription): string[] {
     bundle.refusal === undefined ? 'This bundle can be served.' : `This bundle can't be served: ${bundle.refusal}`,
   ];
 }
+
+const identityLines = ({ model, name, version, sha256, sizeBytes }: BundleDescription): string[] => [
+  ...(model === undefined ? [] : [`model     ${model}`]),
+  `name      ${name ?? '(that of the archive)'}`,
+  `version   ${version ?? '(none)'}`,
+  `sha256    ${sha256}`,
+  `size      ${sizeBytes} bytes`,
+];
 
 /** The segments that `map.json` names, else the channels that the metadata names besides the background. */
 function segmentsOf(map: MapJson, channelDef: Readonly<Record<string, string>>): { value: number; label: string }[] {

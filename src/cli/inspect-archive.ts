@@ -2,13 +2,13 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestOfFiles, filesUnder, type TreeFile } from '../archive/digest.ts';
-import { findBundles } from '../archive/layout.ts';
+import { type BundleLayout, findBundles } from '../archive/layout.ts';
 import { checkOnnxFile } from '../archive/onnx-check.ts';
 import { readTree } from '../archive/tree.ts';
 import { unpackArchive } from '../archive/unpack.ts';
 import { EndpointError } from '../errors.ts';
 import { archiveLimits } from './archive-limits.ts';
-import { type BundleDescription, describeBundle, formatDescription } from './bundle-description.ts';
+import { type BundleDescription, describeBundle, describeHandler, formatDescription } from './bundle-description.ts';
 import { ReportedFailure } from './exit-codes.ts';
 import { createTerminal } from './terminal.ts';
 
@@ -33,10 +33,10 @@ export async function inspectArchive(path: string): Promise<BundleDescription[]>
       : await unpackArchive(path, dir, archiveLimits, signal);
     const layouts = findBundles(
       tree.map((file) => file.path),
-      { allowCustomCode: false },
+      { allowCustomCode: true }, // nothing is run
     );
     return await Promise.all(
-      layouts.map(({ root, name }) => describe(join(dir, root), filesUnder(tree, root), name, signal)),
+      layouts.map((layout) => describe(join(dir, layout.root), filesUnder(tree, layout.root), layout, signal)),
     );
   } finally {
     await rm(workDir, { recursive: true, force: true });
@@ -58,7 +58,7 @@ export async function runInspect(path: string, flags: InspectFlags): Promise<voi
 async function describe(
   dir: string,
   files: readonly TreeFile[],
-  model: string | undefined,
+  { name: model, hasHandler, hasNoNetwork }: BundleLayout,
   signal: AbortSignal,
 ): Promise<BundleDescription> {
   const identity = {
@@ -66,9 +66,9 @@ async function describe(
     sha256: digestOfFiles(files),
     sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
   };
-  const described = await describeBundle(dir, identity);
+  const described = await (hasHandler ? describeHandler : describeBundle)(dir, identity);
   try {
-    await checkOnnxFile(dir, signal);
+    if (!hasNoNetwork) await checkOnnxFile(dir, signal);
     return described;
   } catch (thrown) {
     if (!(thrown instanceof EndpointError) || described.refusal !== undefined) throw thrown;

@@ -4,7 +4,7 @@ import { checkTargetModel } from '../api/target-model.ts';
 import { type PlacedBundle, placeBundles, packBundles as writeArchive } from '../archive/pack.ts';
 import { EndpointError } from '../errors.ts';
 import { archiveLimits } from './archive-limits.ts';
-import { type BundleDescription, describeBundle } from './bundle-description.ts';
+import { type BundleDescription, describeBundle, describeHandler } from './bundle-description.ts';
 import { UsageError } from './exit-codes.ts';
 import { createTerminal } from './terminal.ts';
 
@@ -31,9 +31,10 @@ export async function packBundles(dirs: readonly string[], output: string): Prom
   const { signal } = new AbortController();
   const placed = await placeFolders(dirs, signal);
   const bundles: BundleDescription[] = [];
-  for (const { name, dir, files, digest } of placed) {
+  for (const { name, dir, files, digest, hasHandler } of placed) {
     const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-    const described = await describeBundle(dir, { sha256: digest, sizeBytes, model: name });
+    const describe = hasHandler ? describeHandler : describeBundle;
+    const described = await describe(dir, { sha256: digest, sizeBytes, model: name });
     if (described.refusal !== undefined) {
       const which = name === undefined ? '' : `The bundle "${name}" can't be served. `;
       throw new EndpointError('unsupported_bundle', which + described.refusal);
@@ -62,9 +63,10 @@ export async function runPack(dirs: readonly string[], flags: PackFlags): Promis
   if (only && only.model === undefined) terminal.json({ file, ...only, sizeBytes });
   else terminal.json({ file, sizeBytes, bundles });
   terminal.line(`${flags.output}: ${sizeBytes} bytes`);
-  for (const { model, sha256, segments, outputs } of bundles) {
-    const serves = segments.map(({ label }) => label).join(', ') || outputs[0]?.key;
-    terminal.line(`${model ?? 'model'} ${sha256.slice(0, 16)} serves ${serves}`);
+  for (const { model, sha256, segments, outputs, hasHandler } of bundles) {
+    const named = segments.map(({ label }) => label).join(', ') || outputs[0]?.key;
+    const serves = hasHandler ? 'has code of its own: served where ALLOW_CUSTOM_CODE=true is set' : `serves ${named}`;
+    terminal.line(`${model ?? 'model'} ${sha256.slice(0, 16)} ${serves}`);
   }
 }
 

@@ -5,6 +5,7 @@ import { importCommand } from './commands/import.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { invokeCommand } from './commands/invoke.ts';
 import { localCommand } from './commands/local.ts';
+import { newHandlerCommand } from './commands/new-handler.ts';
 import { packCommand } from './commands/pack.ts';
 import { serveCommand } from './commands/serve.ts';
 
@@ -30,7 +31,16 @@ Examples:
 
 Exit codes: 0 done, 1 the work failed, 2 the command line or a setting is wrong.`,
     );
-  const commands = [localCommand, serveCommand, importCommand, packCommand, inspectCommand, invokeCommand, demoCommand];
+  const commands = [
+    localCommand,
+    serveCommand,
+    importCommand,
+    packCommand,
+    inspectCommand,
+    newHandlerCommand,
+    invokeCommand,
+    demoCommand,
+  ];
   for (const command of commands) program.addCommand(command().copyInheritedSettings(program));
   return program;
 }

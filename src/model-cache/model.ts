@@ -10,6 +10,7 @@ export interface LoadedModel {
   readonly dir: string;
   /** SHA-256 over its sorted (path, size, SHA-256 of the file), hex (design §2). */
   readonly digest: string;
+  /** Of its network; without inputs and outputs for a model that is code alone. */
   readonly signature: NetworkSignature;
 }
 
@@ -46,7 +47,7 @@ export interface PreparedBundle {
   /** Root of the bundle. */
   readonly dir: string;
   readonly digest: string;
-  /** Bytes of `models/model.onnx` and its external data. */
+  /** Bytes of `models/model.onnx` and its external data; 0 for a model that is code alone. */
   readonly onnxBytes: number;
 }
 

@@ -31,9 +31,9 @@ export async function prepareFiles(
     rules,
   );
   const prepared: PreparedBundle[] = [];
-  for (const { root, name } of layouts) {
+  for (const { root, name, hasNoNetwork } of layouts) {
     const bundleDir = join(dir, root);
-    const { sizeBytes } = await checkOnnxFile(bundleDir, signal);
+    const { sizeBytes } = hasNoNetwork ? { sizeBytes: 0 } : await checkOnnxFile(bundleDir, signal);
     prepared.push({ name, dir: bundleDir, digest: digestOfFiles(filesUnder(files, root)), onnxBytes: sizeBytes });
   }
   return prepared;

@@ -36,6 +36,18 @@ export interface PipelineHostOptions {
   readonly cancelGraceMs?: number;
   /** Starts a process. Default: a real one. */
   readonly startProcess?: (options: PipelineProcessOptions) => LaneProcess;
+  /** Models with code of their own, whose jobs never run in a shared process. */
+  readonly custom?: CustomJobs;
+}
+
+/** Where the jobs of models with code of their own run. */
+export interface CustomJobs {
+  serves(modelKey: string): boolean;
+  run(
+    request: JobRequest,
+    signal: AbortSignal,
+    onProgress?: (fraction: number, phase: string) => void,
+  ): Promise<readonly JobItem[]>;
 }
 
 /** Memory comes back without an event: a job that waits for it is looked at again after this. */
@@ -136,6 +148,8 @@ export class PipelineHost {
   ): Promise<readonly JobItem[]> {
     if (this.#closed) return Promise.reject(new EndpointError('overloaded', 'The server is shutting down.'));
     if (signal.aborted) return Promise.reject(abortError(signal));
+    const { custom } = this.#options;
+    if (custom?.serves(request.model.key) && !request.builtIn) return custom.run(request, signal, onProgress);
     return new Promise((resolve, reject) => {
       const withdraw = (): void => this.#withdraw(job, call, abortError(signal));
       const settled = (): void => signal.removeEventListener('abort', withdraw);

@@ -17,6 +17,10 @@ export interface PipelineProcessOptions {
   readonly cancelGraceMs: number;
   /** Called once, when the process is gone; `leftPrefixUris` is where its job was writing. */
   readonly onExit: (leftPrefixUris: readonly string[]) => void;
+  /** The process, where it is another one than a shared one. */
+  readonly child?: ChildProcess;
+  /** Whether a message is one that this process may send; one that it may not ends the process. */
+  readonly accepts?: (message: unknown) => boolean;
 }
 
 interface Pending<T> {
@@ -43,16 +47,17 @@ export class PipelineProcess {
 
   constructor(options: PipelineProcessOptions) {
     this.#options = options;
-    this.#child = fork(compiledUrl(import.meta.url, './entry.ts'), [], {
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
+    this.#child = options.child ?? forkShared();
     let markReady: Pending<void> | undefined;
     this.ready = new Promise((resolve, reject) => {
       markReady = { resolve, reject };
     });
     this.ready.catch(() => undefined); // also told by onExit; the host decides what a failed start means
     this.#child.on('message', (message) => {
+      if (options.accepts && !options.accepts(message)) {
+        this.kill();
+        return;
+      }
       const parsed = message as FromPipeline;
       if (parsed.type === 'ready') markReady?.resolve();
       else this.#receive(parsed);
@@ -211,6 +216,12 @@ export class PipelineProcess {
 
 const died = (): EndpointError =>
   new EndpointError('worker_crashed', 'The pipeline process died while it worked on this request.');
+
+const forkShared = (): ChildProcess =>
+  fork(compiledUrl(import.meta.url, './entry.ts'), [], {
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
 
 /** The kernel may refuse (a container without the capability, a process already gone): the work goes on all the same. */
 function lowerPriority(pid: number): void {

@@ -43,6 +43,8 @@ export interface PipelineJob {
   readonly waitedMs: { readonly queue: number; readonly load: number };
   /** Degradations of the server that the answer shall tell. */
   readonly warnings: readonly string[];
+  /** Run the archive's bundle though it has code of its own: that code asks for it. */
+  readonly builtIn?: boolean;
 }
 
 /** The i-th result of a job: what the handler gave, or why this item failed. */

@@ -31,7 +31,15 @@ const blocksOf = (page: string): Block[] =>
     code: match[3] as string,
   }));
 
-const pages = ['README.md', 'CONTRIBUTING.md', 'docs/aws.md', 'docs/configuration.md', 'docs/errors.md', 'docs/oip.md'];
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'docs/aws.md',
+  'docs/configuration.md',
+  'docs/errors.md',
+  'docs/handlers.md',
+  'docs/oip.md',
+];
 const blocks = pages.flatMap(blocksOf);
 const runnable = blocksOf('README.md').filter(({ tag }) => tag === 'test');
 

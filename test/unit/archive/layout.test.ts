@@ -43,9 +43,22 @@ describe('one bundle', () => {
     );
   });
 
-  it('never runs a handler that it would have to ignore', () => {
-    const error = expect.objectContaining({ code: 'unsupported_bundle' });
-    expect(() => findBundle([...bundle, 'code/handler.mjs'], { allowCustomCode: true })).toThrow(error);
+  it.each([
+    ['alone', ['code/handler.mjs', 'code/lib.mjs'], '', { hasNoNetwork: true }],
+    ['in one folder', ['mine/code/handler.mjs', 'mine/map.json'], 'mine/', { hasNoNetwork: true }],
+    ['with a network', ['code/handler.mjs', 'models/model.onnx'], '', {}],
+    ['in a bundle', [...bundle, 'code/handler.mjs'], '', { inferenceConfig: 'configs/inference.json' }],
+  ])('takes a handler %s where custom code is allowed, and only there', (_, paths, root, more) => {
+    const found = { root, name: undefined, inferenceConfig: undefined, hasHandler: true, ...more };
+    expect(findBundle(paths, { allowCustomCode: true })).toEqual(found);
+    expect(() => findBundle(paths, strict)).toThrow(expect.objectContaining({ code: 'unsupported_bundle' }));
+  });
+
+  it('takes no other file of code/ for a handler', () => {
+    const paths = ['code/other.mjs', 'map.json'];
+    expect(() => findBundle(paths, { allowCustomCode: true })).toThrow(
+      expect.objectContaining({ code: 'invalid_archive' }),
+    );
   });
 
   it.each(['models/model.pt', 'models/model.ts'])('tells how to export a bundle with only %s', (weights) => {
