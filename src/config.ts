@@ -1,5 +1,6 @@
 import { availableParallelism, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { EndpointError } from './errors.ts';
 
 /** Settings of a server, parsed from the environment once, in `main.ts`; `docs/configuration.md` lists them. */
@@ -35,6 +36,11 @@ export interface EndpointConfig {
   /** Endpoint of HealthImaging where it is not AWS's own; then the host prefix is switched off. */
   readonly healthImagingEndpoint: string | undefined;
   readonly s3Endpoint: string | undefined;
+  /** `s3://` or `file://`, with a trailing slash: where asynchronous answers and errors go (local mode). */
+  readonly asyncOutputUri: string;
+  readonly asyncFailureUri: string;
+  /** A webhook's URL or a `file://` URI; undefined: finished asynchronous jobs are not told. */
+  readonly asyncNotifyUri: string | undefined;
 }
 
 export type ExecutionProvider = 'cpu' | 'cuda' | 'webgpu';
@@ -51,6 +57,8 @@ export interface ConfigOverrides {
   readonly dataDir?: string | undefined;
   readonly allowedUris?: readonly string[] | undefined;
   readonly healthImagingEndpoint?: string | undefined;
+  readonly asyncOutput?: string | undefined;
+  readonly asyncNotify?: string | undefined;
 }
 
 const gibibyte = 1024 ** 3;
@@ -71,17 +79,19 @@ export function parseConfig(
   const port = overrides.port ?? integer(env, 'SAGEMAKER_BIND_TO_PORT', 8080, 0, 65_535);
   checkSafePort(env, port);
   const allowedDatastores = list(env, 'ALLOWED_DATASTORES');
+  const dataDir = resolve(
+    overrides.dataDir ??
+      text(env, 'DATA_DIR') ??
+      (mode === 'local' ? './.map-endpoint' : join(tmpdir(), 'map-endpoint')),
+  );
+  const asyncOutput = overrides.asyncOutput ?? text(env, 'ASYNC_OUTPUT_URI') ?? join(dataDir, 'async-output');
   return {
     host: overrides.host ?? text(env, 'HOST') ?? (mode === 'serve' ? '0.0.0.0' : '127.0.0.1'),
     port,
     managed,
     modelDataUrl: overrides.modelDataUrl ?? text(env, 'MODEL_DATA_URL') ?? (mode === 'local' ? './models' : undefined),
     modelRefreshSeconds: number(env, 'MODEL_REFRESH_SECONDS', 30, 0, 86_400),
-    dataDir: resolve(
-      overrides.dataDir ??
-        text(env, 'DATA_DIR') ??
-        (mode === 'local' ? './.map-endpoint' : join(tmpdir(), 'map-endpoint')),
-    ),
+    dataDir,
     allowedUris: overrides.allowedUris ?? list(env, 'ALLOWED_URIS') ?? [],
     allowedDatastores,
     executionProviders: providers(env),
@@ -107,6 +117,9 @@ export function parseConfig(
     healthImagingEndpoint:
       overrides.healthImagingEndpoint ?? text(env, 'AWS_ENDPOINT_URL_MEDICAL_IMAGING') ?? text(env, 'AWS_ENDPOINT_URL'),
     s3Endpoint: text(env, 'AWS_ENDPOINT_URL_S3') ?? text(env, 'AWS_ENDPOINT_URL'),
+    asyncOutputUri: place('ASYNC_OUTPUT_URI', asyncOutput),
+    asyncFailureUri: place('ASYNC_FAILURE_URI', text(env, 'ASYNC_FAILURE_URI') ?? asyncOutput),
+    asyncNotifyUri: notifyUri(overrides.asyncNotify ?? text(env, 'ASYNC_NOTIFY_URI')),
   };
 }
 
@@ -166,6 +179,26 @@ function logLevel(env: Environment): LogLevel {
   const levels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
   if (!levels.includes(level)) throw malformed('LOG_LEVEL', levels.join(', '));
   return level as LogLevel;
+}
+
+/** A prefix that outputs go under, as a URI that ends in a slash. */
+function place(name: string, value: string): string {
+  const isS3 = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#]*)?$/.test(value);
+  const isFile = value.startsWith('file:///') && URL.canParse(value);
+  if (!isS3 && !isFile && /^[A-Za-z][A-Za-z0-9+.-]*:/.test(value))
+    throw malformed(name, 's3://bucket/prefix/ or a folder');
+  const uri = isS3 || isFile ? value : pathToFileURL(resolve(value)).href;
+  return `${uri.replace(/\/+$/, '')}/`;
+}
+
+/** A webhook's URL (plain HTTP to this machine only) or a file. */
+function notifyUri(value: string | undefined): string | undefined {
+  if (value === undefined || value.startsWith('file:///')) return value;
+  if (!/^[A-Za-z][A-Za-z0-9+.-]*:/.test(value)) return pathToFileURL(resolve(value)).href;
+  const url = URL.parse(value);
+  const isLoopback = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback)) return url.href;
+  throw malformed('ASYNC_NOTIFY_URI', 'an https:// URL, an http:// URL of this machine, or a file');
 }
 
 /** SageMaker may give a range of ports that the container may use; a bind port outside it must not start. */

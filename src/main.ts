@@ -5,6 +5,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startAsyncJobs } from './async.ts';
 import { type ConfigOverrides, type EndpointConfig, parseConfig } from './config.ts';
 import { EndpointError } from './errors.ts';
 import { createLogger } from './logger.ts';
@@ -34,6 +35,8 @@ export interface RunningEndpoint {
 
 /** SIGTERM is followed by SIGKILL after 30 s: running requests get this much of it. */
 const drainMs = 25_000;
+/** Asynchronous jobs that are stopped are not lost: they get less. */
+const asyncGraceMs = 5_000;
 const maxQueuedJobs = 100;
 
 /**
@@ -91,11 +94,15 @@ async function start(
     consecutiveFailedStarts: () => Math.max(host.consecutiveFailedStarts, sessions.consecutiveFailedStarts),
     warnings: () => sessions.warnings,
   });
-  const metrics = metricsOf(host, sessions, models);
+  const asyncBacklog = mode === 'local' ? () => asyncJobs?.jobs.waiting ?? 0 : undefined;
+  const metrics = metricsOf(host, sessions, models, asyncBacklog);
+  const invoker = new Invoker({ host, models: models.directory, metrics, maxBodyBytes: config.maxBodyBytes });
+  const asyncJobs =
+    mode === 'local' ? await startAsyncJobs({ config, host, invoker, logger, scratchDir: scratch.dir }) : undefined;
   const app = createApp({
     logger,
     health,
-    invoker: new Invoker({ host, models: models.directory, metrics, maxBodyBytes: config.maxBodyBytes }),
+    invoker,
     metrics,
     registry: models.registry,
     timeoutSeconds: config.requestTimeoutSeconds,
@@ -105,9 +112,12 @@ async function start(
     authToken: config.authToken,
     managementToken: config.managementToken,
     ...(store ? { local: { host: config.host, storeUrl: store.url } } : {}),
+    ...(asyncJobs ? { asyncJobs } : {}),
   });
   const server = await listen(app.listen(config.port, config.host));
-  started.push(() => drain(server));
+  started.push(async () => {
+    await Promise.all([drain(server), asyncJobs?.jobs.close(asyncGraceMs)]);
+  });
   await host.whenReady();
   health.start();
   logger.info({ mode, managed: config.managed }, 'ready');
@@ -122,7 +132,12 @@ async function start(
   };
 }
 
-function metricsOf(host: PipelineHost, sessions: SessionPool, models: Models): EndpointMetrics {
+function metricsOf(
+  host: PipelineHost,
+  sessions: SessionPool,
+  models: Models,
+  asyncBacklog: (() => number) | undefined,
+): EndpointMetrics {
   return new EndpointMetrics({
     queuedJobs: () => host.queued,
     runningJobs: () => host.running,
@@ -134,6 +149,7 @@ function metricsOf(host: PipelineHost, sessions: SessionPool, models: Models): E
     providerFallback: () => sessions.warnings.length,
     models: () => models.status(),
     evictions: () => models.evictions(),
+    ...(asyncBacklog ? { asyncBacklog } : {}),
   });
 }
 
@@ -179,6 +195,7 @@ function pipelineSettings(config: EndpointConfig, storeUrl: string | undefined) 
     threads: config.workers,
     workers: config.workers,
     maxAnswerBytes: config.maxBodyBytes,
+    ...(storeUrl === undefined ? {} : { storeUris: [config.asyncOutputUri, config.asyncFailureUri] }),
     logLevel: config.logLevel,
   };
 }

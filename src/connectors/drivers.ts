@@ -1,5 +1,6 @@
 import { AllowedUris } from './allowed-uris.ts';
 import { BodySource } from './body/body-source.ts';
+import { FileTransfers } from './file-transfers.ts';
 import { FilesystemSink } from './filesystem/filesystem-sink.ts';
 import { FilesystemSource } from './filesystem/filesystem-source.ts';
 import { HealthImagingSource } from './healthimaging/healthimaging-source.ts';
@@ -16,11 +17,14 @@ export interface ConnectorSettings {
   readonly region?: string | undefined;
   readonly healthImagingEndpoint?: string | undefined;
   readonly s3Endpoint?: string | undefined;
+  /** Prefixes that {@link FileTransfers} may write under. */
+  readonly storeUris?: readonly string[] | undefined;
 }
 
 export interface Connectors {
   readonly sources: readonly ImageSource[];
   readonly sinks: readonly OutputSink[];
+  readonly transfers: FileTransfers;
 }
 
 /** Sockets kept open to each service: as many frames or objects are fetched at once. */
@@ -47,6 +51,7 @@ export function createConnectors(settings: ConnectorSettings): Connectors {
       new BodySource(),
     ],
     sinks: [new FilesystemSink(allowed), new S3Sink(objects, allowed)],
+    transfers: new FileTransfers({ objects, readable: allowed, writable: new AllowedUris(settings.storeUris ?? []) }),
   };
 }
 

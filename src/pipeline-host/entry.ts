@@ -4,18 +4,20 @@
  */
 import { ThreadPool } from '../compute/pool.ts';
 import { createConnectors } from '../connectors/drivers.ts';
+import type { FileTransfers } from '../connectors/file-transfers.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import { HandlerCatalog } from '../handlers/catalog.ts';
 import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
-import type { FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
+import type { FromPipeline, PipelineJob, PipelineSettings, ToPipeline, Transfer } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
 
 type PrepareMessage = Extract<ToPipeline, { type: 'prepare' }>;
 
 interface Running {
   readonly catalog: HandlerCatalog;
+  readonly transfers: FileTransfers;
   readonly networks: SessionNetworks;
   readonly settings: PipelineSettings;
   readonly logger: Logger;
@@ -29,12 +31,16 @@ function send(message: FromPipeline): void {
 
 const slots = new RemoteSlots(send);
 const cancels = new Map<number, AbortController>();
+/** Transfers by their id. */
+const stops = new Map<number, AbortController>();
 let running: Running | undefined;
 
 function configure(settings: PipelineSettings): void {
   const pool = new ThreadPool(settings.threads);
+  const { sources, sinks, transfers } = createConnectors(settings);
   running = {
-    catalog: new HandlerCatalog({ pool, maxAnswerBytes: settings.maxAnswerBytes, ...createConnectors(settings) }),
+    catalog: new HandlerCatalog({ pool, maxAnswerBytes: settings.maxAnswerBytes, sources, sinks }),
+    transfers,
     networks: new SessionNetworks(slots),
     settings,
     logger: createLogger('pipeline', settings.logLevel),
@@ -51,6 +57,22 @@ async function prepare({ catalog, logger }: Running, message: PrepareMessage): P
     if (error.code === 'internal')
       logger.error({ error: loggableError(thrown), model: model.name }, 'initialize failed');
     send({ type: 'unprepared', id, error: error.toJSON() });
+  }
+}
+
+async function transfer({ transfers, logger }: Running, id: number, asked: Transfer): Promise<void> {
+  const controller = new AbortController();
+  stops.set(id, controller);
+  try {
+    if (asked.kind === 'fetch') await transfers.fetch(asked, controller.signal);
+    else await transfers.store(asked, controller.signal);
+    send({ type: 'transferred', id });
+  } catch (thrown) {
+    const error = asEndpointError(thrown);
+    if (error.code === 'internal') logger.error({ error: loggableError(thrown) }, 'transfer failed');
+    send({ type: 'transferred', id, error: error.toJSON() });
+  } finally {
+    stops.delete(id);
   }
 }
 
@@ -104,6 +126,12 @@ process.on('message', (received) => {
       break;
     case 'refused':
       slots.refused(message.id, message.error);
+      break;
+    case 'transfer':
+      void transfer(running, message.id, message.transfer);
+      break;
+    case 'stop-transfer':
+      stops.get(message.id)?.abort(EndpointError.fromBody(message.error));
       break;
     case 'discard':
       void running.catalog.discard(message.prefixUri);

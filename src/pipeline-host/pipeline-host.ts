@@ -5,7 +5,7 @@ import type { Logger } from '../logger.ts';
 import type { SlotBroker } from '../sessions/slots.ts';
 import { JobQueue } from './job-queue.ts';
 import { PipelineProcess } from './pipeline-process.ts';
-import type { JobItem, PipelineJob, PipelineModel, PipelineSettings } from './protocol.ts';
+import type { JobItem, PipelineJob, PipelineModel, PipelineSettings, Transfer } from './protocol.ts';
 
 export interface PipelineHostOptions {
   /** Most processes, each with one job at a time. */
@@ -20,6 +20,8 @@ export interface PipelineHostOptions {
   /** @default 5000 */
   readonly cancelGraceMs?: number;
 }
+
+const transferAttempts = 5;
 
 /** A job before it has a process: its queue time is filled in when it gets one. */
 export type JobRequest = Omit<PipelineJob, 'jobId' | 'waitedMs' | 'warnings'> & { readonly loadMs: number };
@@ -131,6 +133,27 @@ export class PipelineHost {
       this.#queue.push(waiting);
       this.#dispatch();
     });
+  }
+
+  /**
+   * Has a process fetch or store a file. A process that dies (of another's job) costs a transfer nothing: it begins again
+   * on the next one.
+   *
+   * @throws EndpointError `forbidden`, `input_not_found`, `payload_too_large`, `upstream_failed`; the signal's reason
+   */
+  async transfer(transfer: Transfer, signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      if (this.#closed) throw new EndpointError('overloaded', 'The server is shutting down.');
+      const process = this.#anyProcess();
+      try {
+        await process.ready;
+        await process.transfer(transfer, signal);
+        return;
+      } catch (thrown) {
+        const died = thrown instanceof EndpointError && thrown.code === 'worker_crashed';
+        if (!died || attempt >= transferAttempts || signal.aborted) throw thrown;
+      }
+    }
   }
 
   /** Ends every process. Jobs that still run get `worker_crashed`. */

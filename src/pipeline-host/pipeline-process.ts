@@ -1,12 +1,20 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { setPriority } from 'node:os';
 import { compiledUrl } from '../compiled-url.ts';
-import { asEndpointError, EndpointError } from '../errors.ts';
+import { asEndpointError, EndpointError, throwIfAborted } from '../errors.ts';
 import type { ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker, SlotGrant } from '../sessions/slots.ts';
-import type { FromPipeline, JobItem, PipelineJob, PipelineModel, PipelineSettings, ToPipeline } from './protocol.ts';
+import type {
+  FromPipeline,
+  JobItem,
+  PipelineJob,
+  PipelineModel,
+  PipelineSettings,
+  ToPipeline,
+  Transfer,
+} from './protocol.ts';
 
 /** What the front's side of a pipeline process needs. */
 export interface PipelineProcessOptions {
@@ -32,6 +40,7 @@ export class PipelineProcess {
   readonly #child: ChildProcess;
   readonly #options: PipelineProcessOptions;
   readonly #prepares = new Map<number, Pending<ModelFacts>>();
+  readonly #transfers = new Map<number, Pending<void>>();
   readonly #asked = new Map<number, AbortController>();
   readonly #grants = new Map<number, SlotGrant>();
   readonly ready: Promise<void>;
@@ -39,6 +48,7 @@ export class PipelineProcess {
   #onProgress: ((fraction: number, phase: string) => void) | undefined;
   #writingPrefixUri: string | undefined;
   #nextPrepareId = 0;
+  #nextTransferId = 0;
   #exited = false;
 
   constructor(options: PipelineProcessOptions) {
@@ -110,6 +120,26 @@ export class PipelineProcess {
     }
   }
 
+  /** Fetches or stores a file; also possible while a job runs. */
+  async transfer(transfer: Transfer, signal: AbortSignal): Promise<void> {
+    if (this.#exited) throw crashed();
+    throwIfAborted(signal);
+    const id = this.#nextTransferId++;
+    const stop = (): void => {
+      this.#send({ type: 'stop-transfer', id, error: asEndpointError(signal.reason).toJSON() });
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#transfers.set(id, { resolve, reject });
+        this.#send({ type: 'transfer', id, transfer });
+      });
+    } finally {
+      signal.removeEventListener('abort', stop);
+      this.#transfers.delete(id);
+    }
+  }
+
   /** Has this process remove what another one left under a prefix when it died. */
   discard(prefixUri: string): void {
     this.#send({ type: 'discard', prefixUri });
@@ -144,6 +174,12 @@ export class PipelineProcess {
       case 'writing':
         this.#writingPrefixUri = message.prefixUri;
         break;
+      case 'transferred': {
+        const transfer = this.#transfers.get(message.id);
+        if (message.error) transfer?.reject(EndpointError.fromBody(message.error));
+        else transfer?.resolve();
+        break;
+      }
       case 'acquire':
         void this.#acquire(message.id, message.modelKey);
         break;
@@ -186,17 +222,21 @@ export class PipelineProcess {
   #ended(markReady: Pending<void> | undefined): void {
     if (this.#exited) return;
     this.#exited = true;
-    const error = new EndpointError('worker_crashed', 'The pipeline process died while it worked on this request.');
+    const error = crashed();
     markReady?.reject(error);
     for (const controller of this.#asked.values()) controller.abort(error);
     for (const grant of this.#grants.values()) this.#options.slots.release(grant, 'abandoned');
     this.#grants.clear();
     for (const pending of this.#prepares.values()) pending.reject(error);
     this.#prepares.clear();
+    for (const pending of this.#transfers.values()) pending.reject(error);
     this.#job?.reject(error);
     this.#options.onExit(this.#writingPrefixUri);
   }
 }
+
+const crashed = (): EndpointError =>
+  new EndpointError('worker_crashed', 'The pipeline process died while it worked on this request.');
 
 /** The kernel may refuse (a container without the capability, a process already gone): the work goes on all the same. */
 function lowerPriority(pid: number): void {

@@ -29,7 +29,14 @@ export interface PipelineSettings {
   /** Most bytes of files that an answer may carry itself. */
   readonly maxAnswerBytes: number;
   readonly logLevel: string;
+  /** Prefixes that {@link Transfer}s may write under, besides `allowedUris`. */
+  readonly storeUris?: readonly string[];
 }
+
+/** A file that is brought here or taken away by whoever has the credentials. Fetched and stored whole or not at all. */
+export type Transfer =
+  | { readonly kind: 'fetch'; readonly uri: string; readonly toPath: string; readonly limitBytes: number }
+  | { readonly kind: 'store'; readonly uri: string; readonly fromPath: string; readonly contentType: string };
 
 /** One call of a handler. */
 export interface PipelineJob {
@@ -62,7 +69,9 @@ export type ToPipeline =
   | { readonly type: 'cancel'; readonly jobId: number; readonly error: ErrorBody }
   | { readonly type: 'granted'; readonly id: number; readonly grant: SlotGrant }
   | { readonly type: 'refused'; readonly id: number; readonly error: ErrorBody }
-  | { readonly type: 'discard'; readonly prefixUri: string };
+  | { readonly type: 'discard'; readonly prefixUri: string }
+  | { readonly type: 'transfer'; readonly id: number; readonly transfer: Transfer }
+  | { readonly type: 'stop-transfer'; readonly id: number; readonly error: ErrorBody };
 
 export type FromPipeline =
   | { readonly type: 'ready' }
@@ -73,6 +82,7 @@ export type FromPipeline =
   | { readonly type: 'progress'; readonly jobId: number; readonly fraction: number; readonly phase: string }
   /** The job is about to write under this prefix; should the process die, another one removes what it left. */
   | { readonly type: 'writing'; readonly jobId: number; readonly prefixUri: string }
+  | { readonly type: 'transferred'; readonly id: number; readonly error?: ErrorBody }
   | { readonly type: 'acquire'; readonly id: number; readonly modelKey: string }
   | { readonly type: 'withdraw'; readonly id: number }
   | { readonly type: 'release'; readonly grantId: number; readonly outcome: SlotOutcome };

@@ -10,6 +10,7 @@ import type { EndpointMetrics } from './metrics.ts';
 import type { ManagedRegistry } from './model-registry.ts';
 import { contextOf, requestContext } from './request-context.ts';
 import { invokeEndpointRouter } from './runtime-api/invoke-endpoint.ts';
+import { type AsyncInvocations, invokeEndpointAsyncRouter } from './runtime-api/invoke-endpoint-async.ts';
 import { containerRouter } from './sagemaker/container.ts';
 import { modelsRouter } from './sagemaker/models.ts';
 import { storeProxy } from './store-proxy.ts';
@@ -29,6 +30,8 @@ export interface AppOptions {
   readonly managementToken: string | undefined;
   /** Local mode: the host that is served (others are refused) and where the embedded store listens. */
   readonly local?: { readonly host: string; readonly storeUrl: string };
+  /** Local mode: the queue behind `InvokeEndpointAsync`. */
+  readonly asyncJobs?: AsyncInvocations;
 }
 
 /** The front's HTTP application; it can be called without a socket listening anywhere. */
@@ -57,6 +60,7 @@ export function createApp(options: AppOptions): Express {
   app.use(['/invocations', '/endpoints'], requireToken(options.authToken, 'This endpoint'));
   app.use(containerRouter(options));
   app.use('/models', modelsRouter(options));
+  if (options.asyncJobs) app.use(invokeEndpointAsyncRouter(options.asyncJobs));
   if (options.local) app.use(invokeEndpointRouter(invoker));
   app.use((request) => {
     throw new EndpointError('invalid_request', `${request.method} on this path is not part of the API.`);

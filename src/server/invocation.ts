@@ -43,6 +43,17 @@ export interface InvokerOptions {
   readonly maxBodyBytes: number;
 }
 
+/** An invocation whose body is here already: it came by HTTP, or from a queue. */
+export interface Invocation
+  extends Pick<RequestContext, 'requestId' | 'startedAt' | 'deadline' | 'signal' | 'scratchDir'> {
+  readonly body: ReceivedBody;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What a job needs of its request. */
+type JobContext = Omit<Invocation, 'body' | 'headers'> & { model?: string };
+
 /** Runs invocations: receive the body, find the model, queue the job, give its answer. */
 export class Invoker {
   readonly #options: InvokerOptions;
@@ -65,8 +76,9 @@ export class Invoker {
         scratchDir: context.scratchDir,
         signal: context.signal,
       });
-      const find = acquire ?? ((signal: AbortSignal) => this.#options.models.acquire(targetOf(request, body), signal));
-      const answer = await this.#run(request, context, body, find);
+      const headers = handlerHeaders(request);
+      const find = acquire ?? ((signal: AbortSignal) => this.#options.models.acquire(targetOf(headers, body), signal));
+      const answer = await this.#run(headers, context, body, find);
       this.#options.metrics.observe(context.model ?? '', 'ok', secondsSince(context));
       return answer;
     } catch (thrown) {
@@ -80,9 +92,29 @@ export class Invoker {
     }
   }
 
+  /**
+   * Runs an invocation without a connection, of the model that its headers or body name. The caller removes the scratch
+   * folder, where the answer may lie.
+   */
+  async run(invocation: Invocation): Promise<HandlerAnswer> {
+    const { headers, body } = invocation;
+    const context: JobContext = { ...invocation };
+    try {
+      const answer = await this.#run(headers, context, body, (signal) =>
+        this.#options.models.acquire(targetOf(headers, body), signal),
+      );
+      this.#options.metrics.observe(context.model ?? '', 'ok', secondsSince(context));
+      return answer;
+    } catch (thrown) {
+      const code = thrown instanceof EndpointError ? thrown.code : 'internal';
+      this.#options.metrics.observe(context.model ?? '', code, secondsSince(context));
+      throw thrown;
+    }
+  }
+
   async #run(
-    request: Request,
-    context: RequestContext,
+    headers: Readonly<Record<string, string>>,
+    context: JobContext,
     body: ReceivedBody,
     find: (signal: AbortSignal) => Promise<ModelLease>,
   ): Promise<HandlerAnswer> {
@@ -100,7 +132,7 @@ export class Invoker {
           requests: [
             {
               ...(body.path === undefined ? { body: body.bytes } : { bodyPath: body.path }),
-              headers: handlerHeaders(request),
+              headers,
               requestId: context.requestId,
             },
           ],
@@ -125,7 +157,7 @@ export class Invoker {
 /** The least of the request's deadline and the model's own limit, both counted from the request's arrival. */
 function modelLimit(
   timeoutSeconds: number | undefined,
-  context: RequestContext,
+  context: JobContext,
 ): { deadline: number; signal: AbortSignal; clear(): void } {
   const elapsedMs = performance.now() - context.startedAt;
   const ownDeadline = timeoutSeconds === undefined ? Infinity : Date.now() - elapsedMs + timeoutSeconds * 1000;
@@ -148,10 +180,10 @@ function modelLimit(
 }
 
 /** The TargetModel of a request: SageMaker's header, else the body's `model`. */
-function targetOf(request: Request, body: ReceivedBody): string | undefined {
-  const header = request.get(targetModelHeader);
+function targetOf(headers: Readonly<Record<string, string>>, body: ReceivedBody): string | undefined {
+  const header = headers[targetModelHeader];
   if (header !== undefined) return checkTargetModel(header);
-  const isJson = request.get('content-type')?.toLowerCase().startsWith('application/json') ?? false;
+  const isJson = headers['content-type']?.toLowerCase().startsWith('application/json') ?? false;
   if (!isJson || body.bytes === undefined) return undefined;
   let model: unknown;
   try {
@@ -173,4 +205,4 @@ function handlerHeaders(request: Request): Record<string, string> {
   return headers;
 }
 
-const secondsSince = (context: RequestContext): number => (performance.now() - context.startedAt) / 1000;
+const secondsSince = (context: JobContext): number => (performance.now() - context.startedAt) / 1000;

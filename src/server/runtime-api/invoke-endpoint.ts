@@ -1,8 +1,7 @@
 import { type ErrorRequestHandler, type Request, type Response, Router } from 'express';
 import { prepareError, sendAnswer } from '../answer.ts';
 import type { Invoker } from '../invocation.ts';
-
-const endpointName = /^[A-Za-z0-9](-*[A-Za-z0-9])*$/;
+import { endpointNameRule, isEndpointName, sendRuntimeError } from './runtime-error.ts';
 
 /**
  * SageMaker Runtime's `InvokeEndpoint` for the local mode: any endpoint name is this server. What the container would
@@ -12,10 +11,8 @@ export function invokeEndpointRouter(invoker: Invoker): Router {
   const router = Router({ caseSensitive: true });
   router.post('/endpoints/:endpoint/invocations', async (request, response) => {
     const endpoint = request.params.endpoint as string;
-    if (endpoint.length > 63 || !endpointName.test(endpoint)) {
-      sendRuntimeError(response, 400, 'ValidationError', {
-        Message: 'EndpointName must match [a-zA-Z0-9](-*[a-zA-Z0-9])* and have at most 63 characters.',
-      });
+    if (!isEndpointName(endpoint)) {
+      sendRuntimeError(response, 400, 'ValidationError', { Message: endpointNameRule });
       return;
     }
     const answer = await invoker.invoke(request);
@@ -44,9 +41,4 @@ function sendModelError(request: Request, response: Response, thrown: unknown): 
     OriginalMessage: originalMessage,
     LogStreamArn: '',
   });
-}
-
-function sendRuntimeError(response: Response, status: number, type: string, body: object): void {
-  response.status(status).setHeader('x-amzn-errortype', type);
-  response.json(body);
 }
