@@ -31,9 +31,16 @@ const blocksOf = (page: string): Block[] =>
     code: match[3] as string,
   }));
 
-const pages = ['README.md', 'CONTRIBUTING.md', 'docs/aws.md', 'docs/configuration.md', 'docs/errors.md'];
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'docs/async.md',
+  'docs/aws.md',
+  'docs/configuration.md',
+  'docs/errors.md',
+];
 const blocks = pages.flatMap(blocksOf);
-const runnable = blocksOf('README.md').filter(({ tag }) => tag === 'test');
+const runnable = ['README.md', 'docs/async.md'].flatMap(blocksOf).filter(({ tag }) => tag === 'test');
 
 describe('code blocks of the pages', () => {
   it('say what becomes of them when they are code', () => {
@@ -47,7 +54,7 @@ describe('code blocks of the pages', () => {
     expect(blocks.filter(({ tag }) => tag === 'aws').map(({ page, language }) => `${page} ${language}`)).toEqual([
       'docs/aws.md python',
     ]);
-    expect(runnable.map(({ language }) => language)).toEqual(['sh', 'sh', 'python', 'js', 'sh']);
+    expect(runnable.map(({ language }) => language)).toEqual(['sh', 'sh', 'python', 'js', 'sh', 'python']);
   });
 });
 
