@@ -62,7 +62,7 @@ function workOf({ host, invoker, scratchDir }: AsyncOptions): AsyncWork {
       try {
         const path = bodyPath ?? join(jobDir, 'input');
         if (job.inputUri !== undefined) {
-          await host.transfer({ kind: 'fetch', uri: job.inputUri, toPath: path, limitBytes: maxInputBytes }, signal);
+          await host.errand({ kind: 'fetch', uri: job.inputUri, toPath: path, limitBytes: maxInputBytes }, signal);
         }
         return { ...(await invoke(invoker, job, await bodyOf(path), jobDir, signal)), release };
       } catch (thrown) {
@@ -70,8 +70,9 @@ function workOf({ host, invoker, scratchDir }: AsyncOptions): AsyncWork {
         throw thrown;
       }
     },
-    deliver: (uri, fromPath, contentType, signal) =>
-      host.transfer({ kind: 'store', uri, fromPath, contentType }, signal),
+    async deliver(uri, fromPath, contentType, signal) {
+      await host.errand({ kind: 'store', uri, fromPath, contentType }, signal);
+    },
   };
 }
 

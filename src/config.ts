@@ -27,6 +27,8 @@ export interface EndpointConfig {
   readonly maxArchiveBytes: number;
   readonly maxArchiveEntries: number;
   readonly requestTimeoutSeconds: number;
+  /** Limit of a background request's work, counted from its acceptance. */
+  readonly backgroundTimeoutSeconds: number;
   readonly maxBodyBytes: number;
   readonly allowCustomCode: boolean;
   readonly authToken: string | undefined;
@@ -108,6 +110,7 @@ export function parseConfig(
     maxArchiveBytes: integer(env, 'MAX_ARCHIVE_BYTES', 8 * gibibyte, 1, Number.MAX_SAFE_INTEGER),
     maxArchiveEntries: integer(env, 'MAX_ARCHIVE_ENTRIES', 10_000, 1, 1_000_000),
     requestTimeoutSeconds: number(env, 'REQUEST_TIMEOUT_SECONDS', managed ? 55 : 3_500, 0.001, 86_400),
+    backgroundTimeoutSeconds: number(env, 'BACKGROUND_TIMEOUT_SECONDS', 3_600, 1, 604_800),
     maxBodyBytes: integer(env, 'MAX_BODY_BYTES', 26_214_400, 1, 8 * gibibyte),
     allowCustomCode: flag(env, 'ALLOW_CUSTOM_CODE', false),
     authToken: managed ? undefined : text(env, 'AUTH_TOKEN'),

@@ -13,6 +13,7 @@ import { createModels, type Models } from './models.ts';
 import { PipelineHost } from './pipeline-host/pipeline-host.ts';
 import { ScratchRoot } from './scratch-root.ts';
 import { createApp } from './server/app.ts';
+import { BackgroundJobs } from './server/background.ts';
 import { Health } from './server/health.ts';
 import { Invoker } from './server/invocation.ts';
 import { EndpointMetrics } from './server/metrics.ts';
@@ -37,6 +38,8 @@ export interface RunningEndpoint {
 const drainMs = 25_000;
 /** Asynchronous jobs that are stopped are not lost: they get less. */
 const asyncGraceMs = 5_000;
+/** A background job that is stopped must still say so in its `status.json`, before the SIGKILL. */
+const backgroundGraceMs = 18_000;
 const maxQueuedJobs = 100;
 
 /**
@@ -96,7 +99,21 @@ async function start(
   });
   const asyncBacklog = mode === 'local' ? () => asyncJobs?.jobs.waiting ?? 0 : undefined;
   const metrics = metricsOf(host, sessions, models, asyncBacklog);
-  const invoker = new Invoker({ host, models: models.directory, metrics, maxBodyBytes: config.maxBodyBytes });
+  const background = new BackgroundJobs({
+    host,
+    modelTimeoutSeconds: models.directory.timeoutSeconds,
+    timeoutSeconds: config.backgroundTimeoutSeconds,
+    scratchRoot: join(scratch.dir, 'background'),
+    metrics,
+    logger,
+  });
+  const invoker = new Invoker({
+    host,
+    models: models.directory,
+    metrics,
+    maxBodyBytes: config.maxBodyBytes,
+    background,
+  });
   const asyncJobs =
     mode === 'local' ? await startAsyncJobs({ config, host, invoker, logger, scratchDir: scratch.dir }) : undefined;
   const app = createApp({
@@ -116,7 +133,7 @@ async function start(
   });
   const server = await listen(app.listen(config.port, config.host));
   started.push(async () => {
-    await Promise.all([drain(server), asyncJobs?.jobs.close(asyncGraceMs)]);
+    await Promise.all([drain(server), background.close(backgroundGraceMs), asyncJobs?.jobs.close(asyncGraceMs)]);
   });
   await host.whenReady();
   health.start();

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import type { BackgroundStatus } from '../api/background-status.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Handler, ModelFacts } from './contract.ts';
 import { ModelHandler, type ModelHandlerOptions } from './model-handler.ts';
@@ -43,6 +44,11 @@ export class HandlerCatalog {
 
   async handlerOf(model: CatalogModel): Promise<Handler> {
     return (await this.#initialized(model)).handler;
+  }
+
+  /** Writes the status of a background request. */
+  async writeStatus(prefixUri: string, status: BackgroundStatus): Promise<void> {
+    await this.#options.sinks.find((sink) => sink.accepts(prefixUri))?.writeStatus(prefixUri, status);
   }
 
   /** Removes what a process that died had begun to write under a prefix. */

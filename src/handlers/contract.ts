@@ -3,6 +3,7 @@
  * `inference` → `postprocess`) on lists of requests; the result list has the same length and order, and an element may
  * be an error, which fails that item alone.
  */
+import type { BackgroundPlan } from '../api/background-status.ts';
 import type { TimingsMs } from '../api/invocation.ts';
 import type { Network } from '../imaging/network.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
@@ -15,6 +16,8 @@ export interface HandlerRequest {
   /** Lower-case header names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly requestId: string;
+  /** The work goes on after the answer: where its progress is written. */
+  readonly background?: BackgroundPlan;
 }
 
 /** One result: bytes (or a file in the request's scratch folder), their type, and headers to answer with. */
@@ -63,6 +66,9 @@ export interface HandlerContext {
 /** What `initialize` is given: there is no request yet. */
 export type InitializeContext = Pick<HandlerContext, 'systemProperties' | 'manifest'>;
 
+/** What `plan` is given. */
+export type PlanContext = Pick<HandlerContext, 'systemProperties' | 'manifest' | 'signal'>;
+
 /** What an initialized handler tells of its model. */
 export interface ModelFacts {
   readonly version: string;
@@ -80,6 +86,12 @@ export interface Handler {
    * @throws EndpointError `unsupported_bundle`
    */
   checkNetwork?(signature: NetworkSignature): void;
+  /**
+   * Finds out of a background request where it writes and what became of it before. Runs beside other work.
+   *
+   * @throws EndpointError `invalid_request`, `conflict`, `forbidden`
+   */
+  plan?(request: HandlerRequest, context: PlanContext): Promise<BackgroundPlan>;
   handle(
     requests: readonly HandlerRequest[],
     context: HandlerContext,

@@ -1,5 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { BackgroundPlan } from '../api/background-status.ts';
 import { type InvocationRequest, inferenceIdSchema, parseInvocationRequest } from '../api/invocation.ts';
 import type { MapJson } from '../api/map-json.ts';
 import { readMapJson } from '../archive/map-json-file.ts';
@@ -10,6 +11,7 @@ import { EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import { compileBundle } from '../monai/bundle/compile-bundle.ts';
 import type { CompiledBundle } from '../monai/bundle/compiled-bundle.ts';
+import { ProgressWriter, planBackground } from '../pipeline/background.ts';
 import { checkMapJson } from '../pipeline/check-map-json.ts';
 import { runImagingJob } from '../pipeline/imaging-application.ts';
 import { deliverAnswer, deliveryOf } from './answer-delivery.ts';
@@ -20,6 +22,7 @@ import type {
   HandlerResult,
   InitializeContext,
   ModelFacts,
+  PlanContext,
 } from './contract.ts';
 
 /** What the handlers of a process share. */
@@ -85,11 +88,26 @@ export class ModelHandler implements Handler {
     return results;
   }
 
+  async plan(request: HandlerRequest, context: PlanContext): Promise<BackgroundPlan> {
+    if (!this.#loaded) throw new EndpointError('internal', 'The handler is not initialized.');
+    const imaging = await parseRequest(request, '');
+    return await planBackground({
+      inputs: imaging.inputs,
+      outputUri: imaging.output?.uri,
+      inferenceId: imaging.inferenceId ?? inferenceIdOf(request),
+      ...this.#loaded,
+      model: { name: context.systemProperties.model_name, sha256: context.manifest.sha256 },
+      sinks: this.#options.sinks,
+      signal: context.signal,
+    });
+  }
+
   async #handleOne(request: HandlerRequest, context: HandlerContext): Promise<HandlerResult> {
     if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
     const { bundle, mapJson } = this.#loaded;
     const delivery = deliveryOf(request.headers.accept);
     const imaging = await parseRequest(request, context.scratchDir);
+    const progress = this.#progressOf(imaging, request.background);
     const { answer, files } = await runImagingJob({
       inputs: imaging.inputs,
       outputUri: imaging.output?.uri,
@@ -105,11 +123,26 @@ export class ModelHandler implements Handler {
       scratchDir: context.scratchDir,
       elapsedMs: context.waitedMs,
       warnings: context.warnings,
-      progress: (fraction, phase) => context.progress(fraction, phase),
-      writing: (prefixUri) => context.writing(prefixUri),
-    });
+      progress: (fraction, phase) => {
+        progress?.update(fraction, phase);
+        context.progress(fraction, phase);
+      },
+      writing: async (prefixUri) => {
+        await progress?.stop();
+        context.writing(prefixUri);
+      },
+    }).finally(() => progress?.stop());
     const { maxAnswerBytes: maxBytes } = this.#options;
     return await deliverAnswer(answer, files, { delivery, maxBytes, scratchDir: context.scratchDir });
+  }
+
+  #progressOf(imaging: ImagingRequest, plan: BackgroundPlan | undefined): ProgressWriter | undefined {
+    if ((imaging.mode === 'background') !== (plan !== undefined)) {
+      const message = '"mode": "background" is for single requests by HTTP; this one came another way. Leave it out.';
+      throw new EndpointError('invalid_request', message);
+    }
+    const sink = plan && this.#options.sinks.find((candidate) => candidate.accepts(plan.prefixUri));
+    return plan && sink && new ProgressWriter(sink, plan.prefixUri, plan);
   }
 }
 

@@ -2,6 +2,7 @@
  * Entry of a pipeline process: receives jobs from the front, runs them through the model's handler, one at a time.
  * It has the AWS credentials and the compute threads; the networks run in session children.
  */
+import type { BackgroundPlan } from '../api/background-status.ts';
 import { ThreadPool } from '../compute/pool.ts';
 import { createConnectors } from '../connectors/drivers.ts';
 import type { FileTransfers } from '../connectors/file-transfers.ts';
@@ -10,7 +11,7 @@ import { HandlerCatalog } from '../handlers/catalog.ts';
 import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
-import type { FromPipeline, PipelineJob, PipelineSettings, ToPipeline, Transfer } from './protocol.ts';
+import type { Errand, FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
 
 type PrepareMessage = Extract<ToPipeline, { type: 'prepare' }>;
@@ -31,7 +32,7 @@ function send(message: FromPipeline): void {
 
 const slots = new RemoteSlots(send);
 const cancels = new Map<number, AbortController>();
-/** Transfers by their id. */
+/** Errands by their id. */
 const stops = new Map<number, AbortController>();
 let running: Running | undefined;
 
@@ -60,17 +61,43 @@ async function prepare({ catalog, logger }: Running, message: PrepareMessage): P
   }
 }
 
-async function transfer({ transfers, logger }: Running, id: number, asked: Transfer): Promise<void> {
+async function doErrand(
+  { transfers, catalog }: Running,
+  errand: Errand,
+  signal: AbortSignal,
+): Promise<BackgroundPlan | undefined> {
+  switch (errand.kind) {
+    case 'fetch':
+      await transfers.fetch(errand, signal);
+      return undefined;
+    case 'store':
+      await transfers.store(errand, signal);
+      return undefined;
+    case 'status':
+      await catalog.writeStatus(errand.prefixUri, errand.status);
+      return undefined;
+    case 'plan': {
+      const { name, dir, digest } = errand.model;
+      const handler = await catalog.handlerOf(errand.model);
+      if (!handler.plan) {
+        throw new EndpointError('invalid_request', 'This model\'s own handler takes no "mode": "background".');
+      }
+      const systemProperties = { model_dir: dir, gpu_id: null, model_name: name };
+      return await handler.plan(errand.request, { systemProperties, manifest: { sha256: digest }, signal });
+    }
+  }
+}
+
+async function answerErrand(own: Running, id: number, errand: Errand): Promise<void> {
   const controller = new AbortController();
   stops.set(id, controller);
   try {
-    if (asked.kind === 'fetch') await transfers.fetch(asked, controller.signal);
-    else await transfers.store(asked, controller.signal);
-    send({ type: 'transferred', id });
+    const plan = await doErrand(own, errand, controller.signal);
+    send({ type: 'errand-done', id, ...(plan ? { plan } : {}) });
   } catch (thrown) {
     const error = asEndpointError(thrown);
-    if (error.code === 'internal') logger.error({ error: loggableError(thrown) }, 'transfer failed');
-    send({ type: 'transferred', id, error: error.toJSON() });
+    if (error.code === 'internal') own.logger.error({ error: loggableError(thrown) }, 'errand failed');
+    send({ type: 'errand-done', id, error: error.toJSON() });
   } finally {
     stops.delete(id);
   }
@@ -127,10 +154,10 @@ process.on('message', (received) => {
     case 'refused':
       slots.refused(message.id, message.error);
       break;
-    case 'transfer':
-      void transfer(running, message.id, message.transfer);
+    case 'errand':
+      void answerErrand(running, message.id, message.errand);
       break;
-    case 'stop-transfer':
+    case 'stop-errand':
       stops.get(message.id)?.abort(EndpointError.fromBody(message.error));
       break;
     case 'discard':

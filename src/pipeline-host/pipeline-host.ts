@@ -1,3 +1,4 @@
+import type { BackgroundPlan } from '../api/background-status.ts';
 import { abortError, EndpointError } from '../errors.ts';
 import type { ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
@@ -5,7 +6,7 @@ import type { Logger } from '../logger.ts';
 import type { SlotBroker } from '../sessions/slots.ts';
 import { JobQueue } from './job-queue.ts';
 import { PipelineProcess } from './pipeline-process.ts';
-import type { JobItem, PipelineJob, PipelineModel, PipelineSettings, Transfer } from './protocol.ts';
+import type { Errand, JobItem, PipelineJob, PipelineModel, PipelineSettings } from './protocol.ts';
 
 export interface PipelineHostOptions {
   /** Most processes, each with one job at a time. */
@@ -21,7 +22,7 @@ export interface PipelineHostOptions {
   readonly cancelGraceMs?: number;
 }
 
-const transferAttempts = 5;
+const errandAttempts = 5;
 
 /** A job before it has a process: its queue time is filled in when it gets one. */
 export type JobRequest = Omit<PipelineJob, 'jobId' | 'waitedMs' | 'warnings'> & { readonly loadMs: number };
@@ -136,22 +137,23 @@ export class PipelineHost {
   }
 
   /**
-   * Has a process fetch or store a file. A process that dies (of another's job) costs a transfer nothing: it begins again
+   * Has a process do a small work beside its job. A process that dies (of its job) costs an errand nothing: it begins again
    * on the next one.
    *
-   * @throws EndpointError `forbidden`, `input_not_found`, `payload_too_large`, `upstream_failed`; the signal's reason
+   * @returns the plan where one was asked for
+   * @throws EndpointError what the errand failed with: `forbidden`, `input_not_found`, `upstream_failed`, …; the signal's
+   *   reason
    */
-  async transfer(transfer: Transfer, signal: AbortSignal): Promise<void> {
+  async errand(errand: Errand, signal: AbortSignal): Promise<BackgroundPlan | undefined> {
     for (let attempt = 1; ; attempt++) {
       if (this.#closed) throw new EndpointError('overloaded', 'The server is shutting down.');
       const process = this.#anyProcess();
       try {
         await process.ready;
-        await process.transfer(transfer, signal);
-        return;
+        return await process.errand(errand, signal);
       } catch (thrown) {
         const died = thrown instanceof EndpointError && thrown.code === 'worker_crashed';
-        if (!died || attempt >= transferAttempts || signal.aborted) throw thrown;
+        if (!died || attempt >= errandAttempts || signal.aborted) throw thrown;
       }
     }
   }

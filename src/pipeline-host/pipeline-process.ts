@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { setPriority } from 'node:os';
+import type { BackgroundPlan } from '../api/background-status.ts';
 import { compiledUrl } from '../compiled-url.ts';
 import { asEndpointError, EndpointError, throwIfAborted } from '../errors.ts';
 import type { ModelFacts } from '../handlers/contract.ts';
@@ -7,13 +8,13 @@ import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker, SlotGrant } from '../sessions/slots.ts';
 import type {
+  Errand,
   FromPipeline,
   JobItem,
   PipelineJob,
   PipelineModel,
   PipelineSettings,
   ToPipeline,
-  Transfer,
 } from './protocol.ts';
 
 /** What the front's side of a pipeline process needs. */
@@ -40,7 +41,7 @@ export class PipelineProcess {
   readonly #child: ChildProcess;
   readonly #options: PipelineProcessOptions;
   readonly #prepares = new Map<number, Pending<ModelFacts>>();
-  readonly #transfers = new Map<number, Pending<void>>();
+  readonly #errands = new Map<number, Pending<BackgroundPlan | undefined>>();
   readonly #asked = new Map<number, AbortController>();
   readonly #grants = new Map<number, SlotGrant>();
   readonly ready: Promise<void>;
@@ -48,7 +49,7 @@ export class PipelineProcess {
   #onProgress: ((fraction: number, phase: string) => void) | undefined;
   #writingPrefixUri: string | undefined;
   #nextPrepareId = 0;
-  #nextTransferId = 0;
+  #nextErrandId = 0;
   #exited = false;
 
   constructor(options: PipelineProcessOptions) {
@@ -120,23 +121,23 @@ export class PipelineProcess {
     }
   }
 
-  /** Fetches or stores a file; also possible while a job runs. */
-  async transfer(transfer: Transfer, signal: AbortSignal): Promise<void> {
+  /** Does a small work; also possible while a job runs. Gives the plan where one was asked for. */
+  async errand(errand: Errand, signal: AbortSignal): Promise<BackgroundPlan | undefined> {
     if (this.#exited) throw crashed();
     throwIfAborted(signal);
-    const id = this.#nextTransferId++;
+    const id = this.#nextErrandId++;
     const stop = (): void => {
-      this.#send({ type: 'stop-transfer', id, error: asEndpointError(signal.reason).toJSON() });
+      this.#send({ type: 'stop-errand', id, error: asEndpointError(signal.reason).toJSON() });
     };
     signal.addEventListener('abort', stop, { once: true });
     try {
-      await new Promise<void>((resolve, reject) => {
-        this.#transfers.set(id, { resolve, reject });
-        this.#send({ type: 'transfer', id, transfer });
+      return await new Promise((resolve, reject) => {
+        this.#errands.set(id, { resolve, reject });
+        this.#send({ type: 'errand', id, errand });
       });
     } finally {
       signal.removeEventListener('abort', stop);
-      this.#transfers.delete(id);
+      this.#errands.delete(id);
     }
   }
 
@@ -174,10 +175,10 @@ export class PipelineProcess {
       case 'writing':
         this.#writingPrefixUri = message.prefixUri;
         break;
-      case 'transferred': {
-        const transfer = this.#transfers.get(message.id);
-        if (message.error) transfer?.reject(EndpointError.fromBody(message.error));
-        else transfer?.resolve();
+      case 'errand-done': {
+        const pending = this.#errands.get(message.id);
+        if (message.error) pending?.reject(EndpointError.fromBody(message.error));
+        else pending?.resolve(message.plan);
         break;
       }
       case 'acquire':
@@ -229,7 +230,7 @@ export class PipelineProcess {
     this.#grants.clear();
     for (const pending of this.#prepares.values()) pending.reject(error);
     this.#prepares.clear();
-    for (const pending of this.#transfers.values()) pending.reject(error);
+    for (const pending of this.#errands.values()) pending.reject(error);
     this.#job?.reject(error);
     this.#options.onExit(this.#writingPrefixUri);
   }

@@ -5,6 +5,7 @@ import { EndpointError } from '../errors.ts';
 import type { ModelLease } from '../model-cache/model.ts';
 import type { PipelineHost } from '../pipeline-host/pipeline-host.ts';
 import type { HandlerAnswer } from './answer.ts';
+import { type BackgroundJobs, isBackground } from './background.ts';
 import type { EndpointMetrics } from './metrics.ts';
 import { type ReceivedBody, receiveBody } from './request-body.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
@@ -41,6 +42,8 @@ export interface InvokerOptions {
   readonly models: ModelDirectory;
   readonly metrics: EndpointMetrics;
   readonly maxBodyBytes: number;
+  /** Takes requests whose work goes on after the answer. */
+  readonly background?: Pick<BackgroundJobs, 'accept'>;
 }
 
 /** An invocation whose body is here already: it came by HTTP, or from a queue. */
@@ -78,6 +81,11 @@ export class Invoker {
       });
       const headers = handlerHeaders(request);
       const find = acquire ?? ((signal: AbortSignal) => this.#options.models.acquire(targetOf(headers, body), signal));
+      const { background } = this.#options;
+      if (background && isBackground(headers, body)) {
+        // Counted when the work has ended.
+        return await background.accept({ context, headers, body: body.bytes as Uint8Array, find });
+      }
       const answer = await this.#run(headers, context, body, find);
       this.#options.metrics.observe(context.model ?? '', 'ok', secondsSince(context));
       return answer;

@@ -7,6 +7,8 @@ const maxResultBytes = 64 * 1024 ** 2;
 /** What a failed request may still take to clean up after itself, past its own deadline. */
 const cleanUpTimeoutMs = 10_000;
 
+const statusFile = 'status.json';
+
 /** Writes results under a prefix of a bucket; `result.json` is put last and taken away first. */
 export class S3Sink implements OutputSink {
   readonly #objects: S3Objects;
@@ -32,6 +34,22 @@ export class S3Sink implements OutputSink {
     }
   }
 
+  async readStatus(prefixUri: string, signal: AbortSignal): Promise<unknown> {
+    const prefix = await this.#prefix(prefixUri);
+    const bytes = await this.#objects.read(objectUnder(prefix, statusFile), maxResultBytes, signal);
+    try {
+      return bytes && JSON.parse(Buffer.from(bytes).toString('utf8'));
+    } catch {
+      return undefined;
+    }
+  }
+
+  async writeStatus(prefixUri: string, status: unknown): Promise<void> {
+    const object = objectUnder(await this.#prefix(prefixUri), statusFile);
+    const bytes = Buffer.from(`${JSON.stringify(status, undefined, 2)}\n`);
+    await this.#objects.write(object, bytes, 'application/json', AbortSignal.timeout(cleanUpTimeoutMs));
+  }
+
   async begin(prefixUri: string, signal: AbortSignal): Promise<OutputTransaction> {
     const prefix = await this.#prefix(prefixUri);
     // The mark of an earlier result goes before its files are overwritten: a prefix never holds a mixture that counts.
@@ -45,7 +63,8 @@ export class S3Sink implements OutputSink {
     if (await this.#objects.head(objectUnder(prefix, 'result.json'), signal)) return;
     const { bucket } = prefix;
     for await (const { key } of this.#objects.list(bucket, objectUnder(prefix, '').key, signal)) {
-      await this.#objects.remove({ bucket, key }, signal);
+      // It tells what became of the work, and is no part of a result.
+      if (!key.endsWith(`/${statusFile}`)) await this.#objects.remove({ bucket, key }, signal);
     }
   }
 
