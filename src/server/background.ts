@@ -52,8 +52,8 @@ const statusAttempts = 3;
 
 /** True for a JSON body with a `mode`; what it says is checked with the rest of the request. */
 export function isBackground(headers: Readonly<Record<string, string>>, body: ReceivedBody): boolean {
-  const isJson = headers['content-type']?.toLowerCase().startsWith('application/json') ?? true;
-  if (!isJson || body.bytes === undefined) return false;
+  const type = (headers['content-type'] ?? 'application/json').split(';')[0] as string;
+  if (type.trim().toLowerCase() !== 'application/json' || body.bytes === undefined) return false;
   const text = Buffer.from(body.bytes).toString('utf8');
   if (!text.includes('"mode"')) return false;
   try {

@@ -101,7 +101,7 @@ describe.skipIf(!hasShared || !hasS3Server)('InvokeEndpointAsync with S3', () =>
     });
   });
 
-  it('takes images of several megabytes as the body', async () => {
+  it('takes images of more than a megabyte as the body', async () => {
     const folder = shared('data/ct-abdomen-30');
     const zip = new ZipFile();
     for (const name of readdirSync(folder)) zip.addFile(join(folder, name), name, { compress: false });
