@@ -1,5 +1,5 @@
 // The layers of the project as an allow-list (docs/architecture.md): what a folder may import, everything else is an error.
-const everyone = ['^src/(api|config|errors|logger|compiled-url|durable-files)([./]|$)'];
+const everyone = ['^src/(api|config|errors|logger|compiled-url|durable-files|version)([./]|$)'];
 const allow = {
   api: [],
   imaging: [],

@@ -9,6 +9,8 @@ export interface EndpointConfig {
   readonly port: number;
   /** True when SageMaker decides what is loaded (`SAGEMAKER_MULTI_MODEL=true`). */
   readonly managed: boolean;
+  /** How listings give the url of a managed model: as SageMaker gave it, or without its last `/model`. */
+  readonly modelUrlForm: 'given' | 'parent';
   /** `s3://bucket/prefix/` or a folder; undefined: the single model in `/opt/ml/model`. */
   readonly modelDataUrl: string | undefined;
   readonly modelRefreshSeconds: number;
@@ -22,6 +24,13 @@ export interface EndpointConfig {
   readonly workers: number;
   /** Pipeline processes. */
   readonly pipelines: number;
+  /** Requests that may wait for a pipeline process. */
+  readonly maxQueuedRequests: number;
+  /** The same for each model. */
+  readonly maxQueuedPerModel: number;
+  /** Jobs of one model that run at once. */
+  readonly maxConcurrentPerModel: number;
+  readonly warmUp: WarmUp;
   readonly memoryBudgetBytes: number;
   readonly diskBudgetBytes: number;
   readonly maxArchiveBytes: number;
@@ -46,6 +55,8 @@ export interface EndpointConfig {
 }
 
 export type ExecutionProvider = 'cpu' | 'cuda' | 'webgpu';
+/** Which networks are tried out when they are loaded: all, none, those with small inputs. */
+export type WarmUp = 'true' | 'false' | 'small';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /** The environment as a plain record: only `main.ts` reads `process.env`. */
@@ -80,6 +91,8 @@ export function parseConfig(
   const managed = flag(env, 'SAGEMAKER_MULTI_MODEL', false);
   const port = overrides.port ?? integer(env, 'SAGEMAKER_BIND_TO_PORT', 8080, 0, 65_535);
   checkSafePort(env, port);
+  const pipelines = integer(env, 'PIPELINES', availableParallelism(), 1, 256);
+  const maxQueuedRequests = integer(env, 'MAX_QUEUED_REQUESTS', 100, 0, 100_000);
   const allowedDatastores = list(env, 'ALLOWED_DATASTORES');
   const dataDir = resolve(
     overrides.dataDir ??
@@ -91,6 +104,7 @@ export function parseConfig(
     host: overrides.host ?? text(env, 'HOST') ?? (mode === 'serve' ? '0.0.0.0' : '127.0.0.1'),
     port,
     managed,
+    modelUrlForm: modelUrlForm(env),
     modelDataUrl: overrides.modelDataUrl ?? text(env, 'MODEL_DATA_URL') ?? (mode === 'local' ? './models' : undefined),
     modelRefreshSeconds: number(env, 'MODEL_REFRESH_SECONDS', 30, 0, 86_400),
     dataDir,
@@ -98,7 +112,11 @@ export function parseConfig(
     allowedDatastores,
     executionProviders: providers(env),
     workers: integer(env, 'WORKERS', availableParallelism(), 1, 1024),
-    pipelines: integer(env, 'PIPELINES', availableParallelism(), 1, 256),
+    pipelines,
+    maxQueuedRequests,
+    maxQueuedPerModel: integer(env, 'MAX_QUEUED_PER_MODEL', maxQueuedRequests, 0, 100_000),
+    maxConcurrentPerModel: integer(env, 'MAX_CONCURRENT_PER_MODEL', pipelines, 1, 256),
+    warmUp: warmUp(env),
     memoryBudgetBytes: integer(
       env,
       'MEMORY_BUDGET_BYTES',
@@ -177,6 +195,12 @@ function providers(env: Environment): ExecutionProvider[] {
   return given as ExecutionProvider[];
 }
 
+function warmUp(env: Environment): WarmUp {
+  const value = text(env, 'WARM_UP')?.toLowerCase() ?? 'small';
+  if (value !== 'true' && value !== 'false' && value !== 'small') throw malformed('WARM_UP', 'true, false or small');
+  return value;
+}
+
 function logLevel(env: Environment): LogLevel {
   const level = text(env, 'LOG_LEVEL')?.toLowerCase() ?? 'info';
   const levels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
@@ -202,6 +226,12 @@ function notifyUri(value: string | undefined): string | undefined {
   const isLoopback = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback)) return url.href;
   throw malformed('ASYNC_NOTIFY_URI', 'an https:// URL, an http:// URL of this machine, or a file');
+}
+
+function modelUrlForm(env: Environment): 'given' | 'parent' {
+  const form = text(env, 'SAGEMAKER_MODEL_URL') ?? 'given';
+  if (form !== 'given' && form !== 'parent') throw malformed('SAGEMAKER_MODEL_URL', 'given or parent');
+  return form;
 }
 
 /** SageMaker may give a range of ports that the container may use; a bind port outside it must not start. */

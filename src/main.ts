@@ -40,7 +40,6 @@ const drainMs = 25_000;
 const asyncGraceMs = 5_000;
 /** A background job that is stopped must still say so in its `status.json`, before the SIGKILL. */
 const backgroundGraceMs = 18_000;
-const maxQueuedJobs = 100;
 
 /**
  * Starts the endpoint and resolves when it listens and its processes are ready.
@@ -89,7 +88,15 @@ async function start(
     slots: sessions,
     warnings: () => sessions.warnings,
     logger,
-    maxQueued: maxQueuedJobs,
+    maxQueued: config.maxQueuedRequests,
+    maxQueuedPerModel: config.maxQueuedPerModel,
+    maxConcurrentPerModel: config.maxConcurrentPerModel,
+    memory: {
+      budgetBytes: config.memoryBudgetBytes,
+      // Networks on a GPU take none of the memory that jobs need.
+      modelBytes: () => (models.areOnHost ? models.heldBytes() : 0),
+      shrinkModels: (toBytes) => models.shrinkIdle(toBytes),
+    },
   });
   started.push(() => host.close());
   const models = await createModels({ config, sessions, host, logger, scratchDir: scratch.dir });
@@ -122,6 +129,7 @@ async function start(
     invoker,
     metrics,
     registry: models.registry,
+    oipModels: models.named,
     timeoutSeconds: config.requestTimeoutSeconds,
     maxBodyBytes: config.maxBodyBytes,
     concurrentJobs: config.pipelines,
@@ -157,6 +165,7 @@ function metricsOf(
 ): EndpointMetrics {
   return new EndpointMetrics({
     queuedJobs: () => host.queued,
+    queuedByModel: () => host.queuedByModel(),
     runningJobs: () => host.running,
     pipelineProcesses: () => host.processes,
     pipelineCrashes: () => host.crashes,

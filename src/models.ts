@@ -8,6 +8,7 @@ import { S3Objects } from './connectors/s3/s3-objects.ts';
 import { EndpointError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { ArchiveSource } from './model-cache/archive-source.ts';
+import { BoundedWait } from './model-cache/bounded-wait.ts';
 import { DiskCache } from './model-cache/disk-cache.ts';
 import { ManagedModels } from './model-cache/managed-models.ts';
 import { MemoryEstimates } from './model-cache/memory-estimates.ts';
@@ -16,10 +17,12 @@ import type { BundleRules } from './model-cache/prepare-bundle.ts';
 import { Residency } from './model-cache/residency.ts';
 import { SelfManagedModels } from './model-cache/self-managed-models.ts';
 import { SingleModel } from './model-cache/single-model.ts';
+import { NamedModels } from './named-models.ts';
 import { NetworkLoader } from './network-loader.ts';
 import type { PipelineHost } from './pipeline-host/pipeline-host.ts';
 import type { ModelDirectory } from './server/invocation.ts';
 import type { ManagedRegistry } from './server/model-registry.ts';
+import type { OipModels } from './server/oip/oip-models.ts';
 import { CpuDevice, type Device, NvidiaDevice } from './sessions/device.ts';
 import type { SessionPool } from './sessions/session-pool.ts';
 
@@ -36,9 +39,17 @@ export interface ModelsOptions {
 export interface Models {
   readonly directory: ModelDirectory;
   readonly registry: ManagedRegistry;
+  /** The same models by the names of the Open Inference Protocol. */
+  readonly named: OipModels;
   status(): readonly ModelStatus[];
   /** True while this much more memory is free without unloading a model. */
   hasRoomFor(bytes: number): boolean;
+  /** Whether their networks are in the host's memory, and not in a GPU's. */
+  readonly areOnHost: boolean;
+  /** Memory that models hold or have set aside. */
+  heldBytes(): number;
+  /** Unloads idle models, where this server may, until no more than this is held. */
+  shrinkIdle(toBytes: number): void;
   evictions(): number;
 }
 
@@ -48,9 +59,10 @@ const managedModelsDir = '/opt/ml/models';
 
 export async function createModels(options: ModelsOptions): Promise<Models> {
   const { config, sessions, host, logger, scratchDir } = options;
-  const loader = new NetworkLoader(host, sessions);
+  const loader = new NetworkLoader({ host, sessions, warmUp: config.warmUp, logger });
+  const device = await deviceOf(config, sessions);
   const residency = new Residency({
-    device: await deviceOf(config, sessions),
+    device,
     loader,
     estimates: new MemoryEstimates(config.executionProviders.join(',')),
     logger,
@@ -65,24 +77,39 @@ export async function createModels(options: ModelsOptions): Promise<Models> {
     residency,
     rules,
     roots: folder === undefined ? [managedModelsDir] : [managedModelsDir, folder],
+    urlForm: config.modelUrlForm,
   });
   const single = new SingleModel({ dir: singleModelDir, residency, rules });
   const stored = storedModels(config, folder, residency, rules, logger, join(scratchDir, 'models'));
+  // Those who find their model loaded pass through: the pipelines' share is for them.
+  const wait = new BoundedWait(config.maxQueuedRequests + config.pipelines);
   return {
     directory: {
-      acquire: async (target, signal) => {
-        if (target === undefined) return await single.acquire(signal);
-        if (stored) return await stored.acquire(target, signal);
-        throw new EndpointError(
-          'model_not_found',
-          `There is no model "${target}": this server was given no MODEL_DATA_URL.`,
-        );
-      },
+      acquire: (target, signal) =>
+        wait.during(async () => {
+          if (target === undefined) return await single.acquire(signal);
+          if (stored) return await stored.acquire(target, signal);
+          throw new EndpointError(
+            'model_not_found',
+            `There is no model "${target}": this server was given no MODEL_DATA_URL.`,
+          );
+        }),
       timeoutSeconds: (key) => loader.timeoutSeconds(key),
     },
     registry,
+    named: new NamedModels({
+      managed: config.managed,
+      registry,
+      stored,
+      single,
+      status: () => residency.status(),
+      version: (key) => loader.version(key),
+    }),
     status: () => residency.status(),
     hasRoomFor: (bytes) => residency.hasRoomFor(bytes),
+    areOnHost: device instanceof CpuDevice,
+    heldBytes: () => residency.heldBytes,
+    shrinkIdle: (toBytes) => residency.shrinkIdle(toBytes),
     evictions: () => residency.evictions,
   };
 }

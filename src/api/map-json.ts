@@ -44,6 +44,8 @@ const mapSchema = z.strictObject({
       maxDelayMs: z.number().min(0).max(60_000).default(0),
     })
     .default({ maxSize: 1, maxDelayMs: 0 }),
+  /** The network is served by its tensors alone (docs/oip.md): no images, and `configs/inference.json` is not read. */
+  tensorsOnly: z.boolean().default(false),
 });
 
 export type MapJson = z.infer<typeof mapSchema>;

@@ -39,7 +39,7 @@ export async function describeBundle(
     outputs: metadata.outputs,
     segments: segmentsOf(map, metadata.channelDef),
     results: map.outputs?.map(({ type }) => type),
-    ...(await bundleSupport(bundleDir, map.io)),
+    ...(map.tensorsOnly ? { steps: [] } : await bundleSupport(bundleDir, map.io)),
   };
 }
 

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { programVersion } from '../version.ts';
 import { demoCommand } from './commands/demo.ts';
 import { importCommand } from './commands/import.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -14,6 +15,7 @@ import { serveCommand } from './commands/serve.ts';
 export function createProgram(): Command {
   const program = new Command('map-endpoint')
     .description('Serves MONAI bundles on medical images: DICOM in, DICOM SEG and measurements out.')
+    .version(programVersion, '-V, --version', 'print the version')
     .showHelpAfterError('(--help tells what it takes)')
     .exitOverride()
     .addHelpText(

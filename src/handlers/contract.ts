@@ -18,6 +18,20 @@ export interface HandlerRequest {
   readonly requestId: string;
   /** The work goes on after the answer: where its progress is written. */
   readonly background?: BackgroundPlan;
+  /** Set where the call itself says what its body is (`/v2/…/infer`); other calls' bodies speak for themselves. */
+  readonly protocol?: 'oip';
+  /** Aborted when this request alone is cancelled, or the whole call; its reason is the error to throw. */
+  readonly signal?: AbortSignal;
+  /** The request's own deadline, folder and waits where several requests come in one call; else those of the call. */
+  readonly deadline?: number;
+  readonly scratchDir?: string;
+  readonly waitedMs?: HandlerContext['waitedMs'];
+}
+
+/** How many requests a handler takes in one call, and how long the first of them waits for others (`map.json`). */
+export interface BatchRule {
+  readonly maxSize: number;
+  readonly maxDelayMs: number;
 }
 
 /** One result: bytes (or a file in the request's scratch folder), their type, and headers to answer with. */
@@ -74,6 +88,10 @@ export interface ModelFacts {
   readonly version: string;
   /** The model's own limit (`map.json`), where it has one. */
   readonly timeoutSeconds?: number;
+  /** Spatial axes of what the network is given, where the bundle fixes them. */
+  readonly windowShape?: readonly number[];
+  /** Where the model takes several requests in one call. */
+  readonly batch?: BatchRule;
 }
 
 /** A model's code between the requests and the network. Each method may be async. */

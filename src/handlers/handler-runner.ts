@@ -39,7 +39,8 @@ export async function runHandler(
   return await Promise.all(
     results.map(async (result: HandlerResult | Error, index): Promise<HandlerItem> => {
       if (result instanceof Error) return { ok: false, error: asEndpointError(result).toJSON() };
-      const spooled = await spoolBigResult(result, join(context.scratchDir, `result-${index}`));
+      const dir = requests[index]?.scratchDir ?? context.scratchDir;
+      const spooled = await spoolBigResult(result, join(dir, `result-${index}`));
       return { ok: true, result: spooled, headers: headers[index] as Record<string, string> };
     }),
   );

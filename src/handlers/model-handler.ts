@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BackgroundPlan } from '../api/background-status.ts';
 import { type InvocationRequest, inferenceIdSchema, parseInvocationRequest } from '../api/invocation.ts';
@@ -11,6 +11,7 @@ import { EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import { compileBundle } from '../monai/bundle/compile-bundle.ts';
 import type { CompiledBundle } from '../monai/bundle/compiled-bundle.ts';
+import { readMetadata } from '../monai/bundle/metadata.ts';
 import { ProgressWriter, planBackground } from '../pipeline/background.ts';
 import { checkMapJson } from '../pipeline/check-map-json.ts';
 import { runImagingJob } from '../pipeline/imaging-application.ts';
@@ -24,6 +25,11 @@ import type {
   ModelFacts,
   PlanContext,
 } from './contract.ts';
+import { NetworkBatches } from './network-batches.ts';
+import { ownContext } from './own-context.ts';
+import { bodyBytes, isJson, jsonType, parseJson } from './request-json.ts';
+import { runTensors } from './tensors/run-tensors.ts';
+import { type TensorCall, tensorCall } from './tensors/tensor-call.ts';
 
 /** What the handlers of a process share. */
 export interface ModelHandlerOptions {
@@ -35,14 +41,15 @@ export interface ModelHandlerOptions {
 }
 
 interface Loaded {
-  readonly bundle: CompiledBundle;
+  /** Undefined for a bundle that is served by its tensors alone. */
+  readonly bundle: CompiledBundle | undefined;
   readonly mapJson: MapJson;
+  readonly version: string;
 }
 
 /** A request without its body: where the images are and where the results go. */
 type ImagingRequest = Omit<InvocationRequest, 'inputs' | 'model'> & { readonly inputs: readonly InputReference[] };
 
-const jsonType = 'application/json';
 const inferenceIdHeader = 'x-amzn-sagemaker-inference-id';
 
 /**
@@ -62,40 +69,68 @@ export class ModelHandler implements Handler {
     const dir = context.systemProperties.model_dir;
     const mapJson = await readMapJson(dir);
     checkMapJson(mapJson);
-    const bundle = await compileBundle(dir, mapJson.io);
-    this.#loaded = { bundle, mapJson };
+    const bundle = mapJson.tensorsOnly ? undefined : await compileBundle(dir, mapJson.io);
+    const metadata = bundle?.metadata ?? (await readMetadata(dir));
+    const version = mapJson.version ?? metadata.version ?? '0';
+    this.#loaded = { bundle, mapJson, version };
     const { timeoutSeconds } = mapJson.inference;
+    const { batch } = mapJson;
     return {
-      version: mapJson.version ?? bundle.metadata.version ?? '0',
+      version,
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+      ...(batch.maxSize > 1 ? { batch } : {}),
+      ...(bundle?.windowShape ? { windowShape: bundle.windowShape } : {}),
     };
   }
 
   checkNetwork(signature: NetworkSignature): void {
-    this.#loaded?.bundle.checkNetwork(signature);
+    this.#loaded?.bundle?.checkNetwork(signature);
   }
 
   async handle(requests: readonly HandlerRequest[], context: HandlerContext): Promise<(HandlerResult | Error)[]> {
-    const results: (HandlerResult | Error)[] = [];
-    for (const request of requests) {
-      try {
-        results.push(await this.#handleOne(request, context));
-      } catch (thrown) {
-        if (!(thrown instanceof Error)) throw thrown;
-        results.push(thrown);
-      }
-    }
-    return results;
+    const { network } = context;
+    const together = requests.length > 1 && network && NetworkBatches.takes(network);
+    const batches = together ? new NetworkBatches(network, requests.length) : undefined;
+    return await Promise.all(
+      requests.map(async (request, index) => {
+        try {
+          const shared = ownContext(request, context);
+          const own = batches ? { ...shared, network: batches.network } : shared;
+          const call = await tensorCall(request);
+          return call ? await this.#runTensors(call, own, index) : await this.#handleOne(request, own);
+        } catch (thrown) {
+          if (!(thrown instanceof Error)) throw thrown;
+          return thrown;
+        } finally {
+          batches?.ended();
+        }
+      }),
+    );
+  }
+
+  async #runTensors(call: TensorCall, context: HandlerContext, index: number): Promise<HandlerResult> {
+    if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
+    return await runTensors(call, {
+      network: context.network,
+      context,
+      modelName: context.systemProperties.model_name,
+      modelVersion: this.#loaded.version,
+      maxBytes: this.#options.maxAnswerBytes,
+      setHeader: (name, value) => context.setResponseHeader(index, name, value),
+    });
   }
 
   async plan(request: HandlerRequest, context: PlanContext): Promise<BackgroundPlan> {
     if (!this.#loaded) throw new EndpointError('internal', 'The handler is not initialized.');
+    const { bundle, mapJson } = this.#loaded;
+    if (!bundle) throw takesTensorsOnly();
     const imaging = await parseRequest(request, '');
     return await planBackground({
       inputs: imaging.inputs,
       outputUri: imaging.output?.uri,
       inferenceId: imaging.inferenceId ?? inferenceIdOf(request),
-      ...this.#loaded,
+      bundle,
+      mapJson,
       model: { name: context.systemProperties.model_name, sha256: context.manifest.sha256 },
       sinks: this.#options.sinks,
       signal: context.signal,
@@ -105,6 +140,7 @@ export class ModelHandler implements Handler {
   async #handleOne(request: HandlerRequest, context: HandlerContext): Promise<HandlerResult> {
     if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
     const { bundle, mapJson } = this.#loaded;
+    if (!bundle) throw takesTensorsOnly();
     const delivery = deliveryOf(request.headers.accept);
     const imaging = await parseRequest(request, context.scratchDir);
     const progress = this.#progressOf(imaging, request.background);
@@ -146,29 +182,18 @@ export class ModelHandler implements Handler {
   }
 }
 
+const takesTensorsOnly = (): EndpointError =>
+  new EndpointError('invalid_request', 'This model takes tensors only: send a request of the Open Inference Protocol.');
+
 /** A JSON body names its inputs; any other body is the input. */
 async function parseRequest(request: HandlerRequest, scratchDir: string): Promise<ImagingRequest> {
+  if (isJson(request)) return parseInvocationRequest(parseJson(await bodyBytes(request)));
   const contentType = request.headers['content-type'] ?? jsonType;
-  if ((contentType.split(';')[0] as string).trim().toLowerCase() === jsonType) {
-    return parseInvocationRequest(parseJson(await bodyBytes(request)));
-  }
   if (request.bodyPath !== undefined) return { inputs: [{ body: { path: request.bodyPath, contentType } }] };
   await mkdir(scratchDir, { recursive: true, mode: 0o700 });
   const path = join(scratchDir, 'input');
   await writeFile(path, request.body ?? new Uint8Array(), { mode: 0o600 });
   return { inputs: [{ body: { path, contentType } }] };
-}
-
-async function bodyBytes(request: HandlerRequest): Promise<Uint8Array> {
-  return request.body ?? (request.bodyPath === undefined ? new Uint8Array() : await readFile(request.bodyPath));
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new EndpointError('invalid_request', 'The body is not valid JSON in UTF-8.', { cause });
-  }
 }
 
 /** SageMaker's own inference id, where it fits our ids. */

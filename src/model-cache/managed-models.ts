@@ -14,11 +14,15 @@ export interface ManagedOptions {
   readonly roots: readonly string[];
   /** Time that running requests of a model have to end when it is unloaded. Default 350 s: SageMaker waits 360 s. */
   readonly unloadWaitMs?: number;
+  /** `parent`: descriptions give the url without its last `/model`, as Triton does. Default: as it was given. */
+  readonly urlForm?: 'given' | 'parent';
 }
 
 interface Registered {
   readonly name: string;
   readonly url: string;
+  /** The name that people know it by. */
+  readonly shownName: string;
   readonly loading: AbortController;
   /** Resolves to the key when the load is over, to undefined when it failed. */
   readonly loaded: Promise<string | undefined>;
@@ -46,7 +50,7 @@ export class ManagedModels {
    *
    * @param name - opaque to us
    * @param url - absolute path of the folder
-   * @param targetModel - the name that people know it by, where SageMaker tells it
+   * @param targetModel - the name that people know it by, where SageMaker tells it; with or without its suffix
    * @throws EndpointError `model_already_loaded` (also while it loads or unloads), `forbidden`, `invalid_archive`,
    *   `unsupported_bundle`, `insufficient_memory`, what a load may fail with; the signal's reason
    */
@@ -54,15 +58,24 @@ export class ManagedModels {
     if (this.#models.has(name)) {
       throw new EndpointError('model_already_loaded', 'A model of this name is loaded, or being loaded or unloaded.');
     }
-    const shownName = targetModel === undefined ? name : modelNameOfTarget(checkTargetModel(targetModel));
+    const shownName = targetModel === undefined ? name : shownNameOf(targetModel);
     const loading = new AbortController();
     const work = this.#load(url, shownName, AbortSignal.any([signal, loading.signal]));
-    const registered: Registered = { name, url, loading, loaded: settled(work), key: undefined, unloading: undefined };
+    const registered: Registered = {
+      name,
+      url,
+      shownName,
+      loading,
+      loaded: settled(work),
+      key: undefined,
+      unloading: undefined,
+    };
     this.#models.set(name, registered);
     try {
       registered.key = await work;
     } catch (thrown) {
       this.#models.delete(name);
+      this.#options.residency.noteFailure(shownName, thrown);
       throw thrown;
     }
   }
@@ -82,8 +95,7 @@ export class ManagedModels {
 
   /** @throws EndpointError `model_not_found` */
   describe(name: string): ManagedDescription {
-    const { url } = this.#ready(name);
-    return { modelName: name, modelUrl: url };
+    return this.#describe(this.#ready(name));
   }
 
   /**
@@ -100,7 +112,7 @@ export class ManagedModels {
     const rest = [...this.#models.values()]
       .filter(({ key, name, unloading }) => key !== undefined && !unloading && (after === undefined || name > after))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
-    const models = rest.slice(0, pageSize).map(({ name, url }) => ({ modelName: name, modelUrl: url }));
+    const models = rest.slice(0, pageSize).map((registered) => this.#describe(registered));
     const last = models.at(-1);
     return rest.length > pageSize && last ? { models, nextPageToken: pageTokenAfter(last.modelName) } : { models };
   }
@@ -110,10 +122,25 @@ export class ManagedModels {
     return this.#options.residency.lease(this.#ready(name).key);
   }
 
-  #ready(name: string): { url: string; key: string } {
+  /**
+   * The name under which a model was loaded, by that name itself or by the one that people know it by (of several the
+   * one that was loaded last); undefined when none of them is ready.
+   */
+  nameOf(anyName: string): string | undefined {
+    const known = [...this.#models.values()].filter(({ key, unloading }) => key !== undefined && !unloading);
+    return (known.find(({ name }) => name === anyName) ?? known.findLast(({ shownName }) => shownName === anyName))
+      ?.name;
+  }
+
+  #ready(name: string): Registered & { key: string } {
     const registered = this.#models.get(name);
     if (registered?.key === undefined || registered.unloading) throw notLoaded();
-    return { url: registered.url, key: registered.key };
+    return registered as Registered & { key: string };
+  }
+
+  #describe({ name, url }: Registered): ManagedDescription {
+    const modelUrl = this.#options.urlForm === 'parent' ? url.replace(/\/model\/?$/, '') : url;
+    return { modelName: name, modelUrl };
   }
 
   async #load(url: string, shownName: string, signal: AbortSignal): Promise<string> {
@@ -134,6 +161,9 @@ export class ManagedModels {
 }
 
 const settled = (work: Promise<string>): Promise<string | undefined> => work.catch(() => undefined);
+
+const shownNameOf = (targetModel: string): string =>
+  modelNameOfTarget(checkTargetModel(`${modelNameOfTarget(targetModel)}.tar.gz`));
 
 const notLoaded = (): EndpointError => new EndpointError('model_not_found', 'No model of this name is loaded.');
 

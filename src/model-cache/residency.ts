@@ -99,12 +99,18 @@ export class Residency {
       resident.loadOver = loading.catch(() => undefined);
       await loading;
     } catch (thrown) {
-      this.#failures.set(name, asEndpointError(thrown).code);
+      this.noteFailure(name, thrown);
       options.onGone?.();
       throw thrown;
     }
+    this.#failures.delete(name);
     this.#options.logger.info({ model: name, sizeBytes: resident.sizeBytes }, 'model loaded');
     return this.#leaseOf(resident);
+  }
+
+  /** Remembers why a model could not be loaded, also where it failed before any memory was asked for. */
+  noteFailure(name: string, thrown: unknown): void {
+    this.#failures.set(name, asEndpointError(thrown).code);
   }
 
   /** True while new uses of the model can begin. */
@@ -163,6 +169,16 @@ export class Residency {
   /** True when this many bytes more fit without unloading anything. */
   hasRoomFor(bytes: number): boolean {
     return this.#ledgerBytes() + bytes <= this.#options.device.budgetBytes;
+  }
+
+  /** What models hold or have set aside, in bytes; those that are being unloaded count until they are gone. */
+  get heldBytes(): number {
+    return this.#ledgerBytes();
+  }
+
+  /** Unloads idle models that may go, least recently used first, until no more than this is held by the others. */
+  shrinkIdle(toBytes: number): void {
+    while (this.#ledgerBytes() - this.#unloadingBytes() > toBytes && this.#idle.pop());
   }
 
   /** Models with their states; failed ones are remembered for a while. */

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { checkTargetModel, modelNameOfTarget } from '../api/target-model.ts';
-import { EndpointError } from '../errors.ts';
+import { EndpointError, throwIfAborted } from '../errors.ts';
 import { type Logger, loggableError } from '../logger.ts';
 import type { ArchiveSource, StoredArchive } from './archive-source.ts';
 import type { DiskCache } from './disk-cache.ts';
@@ -16,6 +16,8 @@ export interface SelfManagedOptions {
   /** Age after which the stored version is looked at again. */
   readonly refreshSeconds: number;
   readonly logger: Logger;
+  /** Time that running requests of a model have to end when it is unloaded. Default 350 s. */
+  readonly unloadWaitMs?: number;
   /** Epoch milliseconds. Default: the system's clock. */
   readonly nowMs?: () => number;
 }
@@ -67,6 +69,29 @@ export class SelfManagedModels {
       if (isFresh && this.#options.residency.isReady(current.key)) return this.#options.residency.lease(current.key);
       await this.#work.join(target, signal, (workSignal) => this.#bring(target, workSignal));
     }
+  }
+
+  /** True while the model is loaded; nothing is brought in for the question. */
+  isLoaded(target: string): boolean {
+    const current = this.#current.get(checkTargetModel(target));
+    return current !== undefined && this.#options.residency.isReady(current.key);
+  }
+
+  /**
+   * Unloads a model: waits for its running requests, resolves when its memory is back. Nothing to do where it isn't
+   * loaded. Its archive stays where it is, so a later request brings it in again.
+   *
+   * @throws EndpointError `invalid_request`; the signal's reason
+   */
+  async unload(target: string, signal: AbortSignal): Promise<void> {
+    checkTargetModel(target);
+    // A load that is under way has its end first: else it would be left loaded.
+    const underWay = this.#work.join(target, signal, async () => undefined);
+    await underWay.catch(() => throwIfAborted(signal));
+    const current = this.#current.get(target);
+    if (!current) return;
+    this.#current.delete(target);
+    await this.#options.residency.unload(current.key, this.#options.unloadWaitMs ?? 350_000);
   }
 
   #isFresh(atMs: number): boolean {
@@ -135,6 +160,7 @@ export class SelfManagedModels {
       this.#current.set(target, { version: stored.version, key: loaded.model.key, checkedAtMs: this.#nowMs() });
       releaseSoon(loaded);
     } catch (thrown) {
+      residency.noteFailure(modelNameOfTarget(target), thrown);
       const isLasting =
         thrown instanceof EndpointError && ['invalid_archive', 'unsupported_bundle'].includes(thrown.code);
       if (isLasting) this.#failures.set(target, { version: stored.version, atMs: this.#nowMs(), error: thrown });

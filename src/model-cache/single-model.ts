@@ -32,6 +32,11 @@ export class SingleModel {
     return this.#options.residency.lease(this.#key);
   }
 
+  /** True once it was loaded. */
+  get isLoaded(): boolean {
+    return this.#key !== undefined;
+  }
+
   async #load(signal: AbortSignal): Promise<string> {
     const { dir, residency, rules } = this.#options;
     const found = await stat(dir).catch(() => undefined);

@@ -11,6 +11,7 @@ import { HandlerCatalog } from '../handlers/catalog.ts';
 import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
+import { JobCancels } from './job-cancels.ts';
 import type { Errand, FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
 
@@ -31,7 +32,7 @@ function send(message: FromPipeline): void {
 }
 
 const slots = new RemoteSlots(send);
-const cancels = new Map<number, AbortController>();
+const cancels = new JobCancels();
 /** Errands by their id. */
 const stops = new Map<number, AbortController>();
 let running: Running | undefined;
@@ -105,14 +106,13 @@ async function answerErrand(own: Running, id: number, errand: Errand): Promise<v
 
 async function run({ catalog, networks, settings, logger }: Running, job: PipelineJob): Promise<void> {
   const { jobId, model } = job;
-  const controller = new AbortController();
-  cancels.set(jobId, controller);
+  const { signal, requests } = cancels.open(job);
   try {
     const handler = await catalog.handlerOf(model);
-    const items = await runHandler(handler, job.requests, {
+    const items = await runHandler(handler, requests, {
       systemProperties: { model_dir: model.dir, gpu_id: null, model_name: model.name },
       manifest: { sha256: model.digest },
-      signal: controller.signal,
+      signal,
       deadline: job.deadline,
       scratchDir: job.scratchDir,
       waitedMs: job.waitedMs,
@@ -127,7 +127,7 @@ async function run({ catalog, networks, settings, logger }: Running, job: Pipeli
     if (error.code === 'internal') logger.error({ error: loggableError(thrown), model: model.name }, 'job failed');
     send({ type: 'failed', jobId, error: error.toJSON() });
   } finally {
-    cancels.delete(jobId);
+    cancels.close(jobId);
   }
 }
 
@@ -146,7 +146,7 @@ process.on('message', (received) => {
       void run(running, message.job);
       break;
     case 'cancel':
-      cancels.get(message.jobId)?.abort(EndpointError.fromBody(message.error));
+      cancels.cancel(message.jobId, message.index, EndpointError.fromBody(message.error));
       break;
     case 'granted':
       slots.granted(message.id, message.grant);

@@ -1,12 +1,21 @@
 import type { BackgroundPlan } from '../api/background-status.ts';
 import { abortError, EndpointError } from '../errors.ts';
-import type { ModelFacts } from '../handlers/contract.ts';
+import type { BatchRule, ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker } from '../sessions/slots.ts';
+import { JobAdmission, type SharedMemory } from './job-admission.ts';
+import { JobMemory } from './job-memory.ts';
+import { JobPace, type WaitingRequests } from './job-pace.ts';
 import { JobQueue } from './job-queue.ts';
-import { PipelineProcess } from './pipeline-process.ts';
-import type { Errand, JobItem, PipelineJob, PipelineModel, PipelineSettings } from './protocol.ts';
+import type { Lane, LaneProcess } from './lane.ts';
+import { LanePool } from './lane-pool.ts';
+import { PipelineProcess, type PipelineProcessOptions } from './pipeline-process.ts';
+import type { Errand, JobItem, PipelineModel, PipelineSettings } from './protocol.ts';
+import { runJob } from './run-job.ts';
+import { type JobCall, type JobRequest, WaitingJob } from './waiting-job.ts';
+
+export type { JobRequest } from './waiting-job.ts';
 
 export interface PipelineHostOptions {
   /** Most processes, each with one job at a time. */
@@ -16,67 +25,86 @@ export interface PipelineHostOptions {
   /** Degradations that answers shall tell: a fallback to another execution provider. */
   readonly warnings: () => readonly string[];
   readonly logger: Logger;
-  /** Jobs that may wait; one more is refused with `overloaded`. */
+  /** Requests that may wait; one more is refused with `overloaded`. */
   readonly maxQueued: number;
+  /** The same for each model. Default: `maxQueued`. */
+  readonly maxQueuedPerModel?: number;
+  /** Jobs of one model that run at once. Default: `processes`. */
+  readonly maxConcurrentPerModel?: number;
+  /** Memory that jobs share with models. Default: jobs start whatever they need. */
+  readonly memory?: SharedMemory;
   /** @default 5000 */
   readonly cancelGraceMs?: number;
+  /** Starts a process. Default: a real one. */
+  readonly startProcess?: (options: PipelineProcessOptions) => LaneProcess;
 }
 
 const errandAttempts = 5;
-
-/** A job before it has a process: its queue time is filled in when it gets one. */
-export type JobRequest = Omit<PipelineJob, 'jobId' | 'waitedMs' | 'warnings'> & { readonly loadMs: number };
-
-interface WaitingJob {
-  readonly modelName: string;
-  readonly start: (process: PipelineProcess) => void;
-}
+/** Memory comes back without an event: a job that waits for it is looked at again after this. */
+const lookAgainMs = 200;
 
 /**
- * The front's pool of pipeline processes. One process is always there; more start, up to the limit, when jobs wait.
- * A process that dies costs its own job (`worker_crashed`); a new one takes its place.
+ * The front's scheduler of jobs over pipeline processes: a bounded line, models in turn, each within its limit, batches
+ * for those that take them, and no more at once than memory has room for. A process that dies costs its own job
+ * (`worker_crashed`).
  */
 export class PipelineHost {
   readonly #options: PipelineHostOptions;
-  readonly #processes = new Set<PipelineProcess>();
-  readonly #idle: PipelineProcess[] = [];
+  readonly #pool: LanePool;
   readonly #queue = new JobQueue<WaitingJob>();
+  readonly #batches = new Map<string, BatchRule>();
+  readonly #pace = new JobPace();
+  readonly #jobMemory = new JobMemory();
+  readonly #admission: JobAdmission | undefined;
+  #dispatchTimer: NodeJS.Timeout | undefined;
+  #lookTimer: NodeJS.Timeout | undefined;
   #nextJobId = 0;
   #closed = false;
-  #failedStarts = 0;
-  #crashes = 0;
-  #running = 0;
 
   constructor(options: PipelineHostOptions) {
     this.#options = options;
-    this.#spawn();
+    this.#admission = options.memory ? new JobAdmission(options.memory) : undefined;
+    const { processes, settings, slots, logger, cancelGraceMs = 5000 } = options;
+    const start = options.startProcess ?? ((processOptions) => new PipelineProcess(processOptions));
+    this.#pool = new LanePool({
+      processes,
+      logger,
+      start: (onExit) => start({ settings, slots, logger, cancelGraceMs, onExit }),
+      onChange: () => this.#dispatch(),
+    });
   }
 
+  /** Requests that wait. */
   get queued(): number {
     return this.#queue.size;
   }
 
+  /** Requests that wait, by model; models without any are left out. */
+  queuedByModel(): WaitingRequests[] {
+    return this.#queue.modelNames.map((modelName) => ({ modelName, requests: this.#queue.sizeOf(modelName) }));
+  }
+
   get running(): number {
-    return this.#running;
+    return this.#pool.running().length;
   }
 
   get processes(): number {
-    return this.#processes.size;
+    return this.#pool.lanes.size;
   }
 
-  /** Processes that died, except by `close`. */
+  /** Processes that died, except by `close` and to give memory back. */
   get crashes(): number {
-    return this.#crashes;
+    return this.#pool.crashes;
   }
 
   /** Starts in a row that failed before the process was ready. */
   get consecutiveFailedStarts(): number {
-    return this.#failedStarts;
+    return this.#pool.failedStarts;
   }
 
   /** Resolves when a process is ready to work. */
   async whenReady(): Promise<void> {
-    await this.#anyProcess().ready;
+    await this.#pool.whenReady();
   }
 
   /**
@@ -84,17 +112,22 @@ export class PipelineHost {
    *
    * @param signature - of the loaded network, once it is known: checked too
    *
-   * @throws EndpointError `unsupported_bundle`, `invalid_archive`, `worker_crashed`
+   * @throws EndpointError `unsupported_bundle`, `invalid_archive`, `worker_crashed`; the signal's reason
    */
   async prepare(model: PipelineModel, signal: AbortSignal, signature?: NetworkSignature): Promise<ModelFacts> {
-    const process = this.#anyProcess();
-    await process.ready;
-    const prepared = process.prepare(model, signature);
-    return await Promise.race([prepared, rejectOnAbort(signal, prepared)]);
+    const prepared = this.#pool.prepare(model, signature);
+    const facts = await Promise.race([prepared, rejectOnAbort(signal, prepared)]);
+    if (facts.batch && facts.batch.maxSize > 1) this.#batches.set(model.key, facts.batch);
+    return facts;
+  }
+
+  /** The model is unloaded: what `prepare` told of it is forgotten. */
+  forget(modelKey: string): void {
+    this.#batches.delete(modelKey);
   }
 
   /**
-   * Runs one job on the next free process.
+   * Runs one job on the next free process, together with others of its model where that takes batches.
    *
    * @throws EndpointError `overloaded` when the queue is full; the signal's reason; what the handler failed with
    */
@@ -105,34 +138,28 @@ export class PipelineHost {
   ): Promise<readonly JobItem[]> {
     if (this.#closed) return Promise.reject(new EndpointError('overloaded', 'The server is shutting down.'));
     if (signal.aborted) return Promise.reject(abortError(signal));
-    if (this.#idle.length === 0 && this.#queue.size >= this.#options.maxQueued) {
-      const message = `The queue is full (${this.#options.maxQueued} requests wait). Try again later.`;
-      return Promise.reject(new EndpointError('overloaded', message));
-    }
-    const queuedAt = performance.now();
     return new Promise((resolve, reject) => {
-      const waiting: WaitingJob = {
-        modelName: request.model.name,
-        start: (process) => {
-          signal.removeEventListener('abort', withdraw);
-          const { loadMs, ...job } = request;
-          const waitedMs = { queue: performance.now() - queuedAt, load: loadMs };
-          this.#running++;
-          process
-            .run({ ...job, jobId: this.#nextJobId++, waitedMs, warnings: this.#options.warnings() }, signal, onProgress)
-            .then(resolve, reject)
-            .finally(() => {
-              this.#running--;
-              this.#freed(process);
-            });
+      const withdraw = (): void => this.#withdraw(job, call, abortError(signal));
+      const settled = (): void => signal.removeEventListener('abort', withdraw);
+      const call: JobCall = {
+        request,
+        signal,
+        queuedAt: performance.now(),
+        onProgress,
+        resolve: (items) => {
+          settled();
+          resolve(items);
+        },
+        reject: (error) => {
+          settled();
+          reject(error);
         },
       };
-      const withdraw = (): void => {
-        if (this.#queue.remove(waiting)) reject(abortError(signal));
-      };
+      const job = this.#line(call);
       signal.addEventListener('abort', withdraw, { once: true });
-      this.#queue.push(waiting);
       this.#dispatch();
+      const refusal = job.calls.includes(call) ? this.#refusal(job) : undefined;
+      if (refusal) this.#withdraw(job, call, refusal);
     });
   }
 
@@ -147,10 +174,8 @@ export class PipelineHost {
   async errand(errand: Errand, signal: AbortSignal): Promise<BackgroundPlan | undefined> {
     for (let attempt = 1; ; attempt++) {
       if (this.#closed) throw new EndpointError('overloaded', 'The server is shutting down.');
-      const process = this.#anyProcess();
       try {
-        await process.ready;
-        return await process.errand(errand, signal);
+        return await this.#pool.errand(errand, signal);
       } catch (thrown) {
         const died = thrown instanceof EndpointError && thrown.code === 'worker_crashed';
         if (!died || attempt >= errandAttempts || signal.aborted) throw thrown;
@@ -161,70 +186,112 @@ export class PipelineHost {
   /** Ends every process. Jobs that still run get `worker_crashed`. */
   close(): void {
     this.#closed = true;
-    for (const process of this.#processes) process.kill();
+    clearTimeout(this.#dispatchTimer);
+    clearInterval(this.#lookTimer);
+    this.#pool.close();
   }
 
-  #dispatch(): void {
-    while (this.#queue.size > 0 && this.#idle.length > 0) {
-      const process = this.#idle.pop() as PipelineProcess;
-      this.#queue.shift()?.start(process);
+  /** Puts a call into the line: into a job of its model that takes more, else as a job of its own. */
+  #line(call: JobCall): WaitingJob {
+    const last = this.#queue.jobsOf(call.request.model.name).at(-1);
+    if (last?.accepts(call)) {
+      last.calls.push(call);
+      return last;
     }
-    if (!this.#closed && this.#idle.length === 0 && this.#processes.size < this.#options.processes) this.#spawn();
+    const job = new WaitingJob(call, this.#batches.get(call.request.model.key));
+    this.#queue.push(job);
+    return job;
   }
 
-  #freed(process: PipelineProcess): void {
-    if (this.#processes.has(process)) this.#idle.push(process);
+  /** A call leaves the line; nothing happens when its job has begun. */
+  #withdraw(job: WaitingJob, call: JobCall, error: EndpointError): void {
+    const at = job.calls.indexOf(call);
+    if (at < 0) return;
+    job.calls.splice(at, 1);
+    if (job.calls.length === 0) this.#queue.remove(job);
+    call.reject(error);
     this.#dispatch();
   }
 
-  #spawn(): void {
-    const process: PipelineProcess = new PipelineProcess({
-      settings: this.#options.settings,
-      slots: this.#options.slots,
-      logger: this.#options.logger,
-      cancelGraceMs: this.#options.cancelGraceMs ?? 5000,
-      onExit: (leftPrefixUri) => this.#lost(process, leftPrefixUri),
+  /** Why the newest of the waiting calls can't stay in the line. */
+  #refusal({ modelName }: WaitingJob): EndpointError | undefined {
+    const { maxQueued, maxQueuedPerModel = maxQueued, maxConcurrentPerModel, processes } = this.#options;
+    const refuse = (message: string, waiting: readonly WaitingRequests[], lanes: number): EndpointError => {
+      const retryAfterSeconds = this.#pace.retryAfterSeconds(waiting, lanes);
+      return new EndpointError('overloaded', `${message} Try again later.`, { details: { retryAfterSeconds } });
+    };
+    if (this.#queue.size > maxQueued) {
+      return refuse(`The queue is full (${maxQueued} requests wait).`, this.queuedByModel(), processes);
+    }
+    const requests = this.#queue.sizeOf(modelName);
+    if (requests <= maxQueuedPerModel) return undefined;
+    const turns = Math.ceil(processes / this.#queue.modelNames.length);
+    const message = `The queue of this model is full (${maxQueuedPerModel} requests wait).`;
+    return refuse(message, [{ modelName, requests }], Math.min(maxConcurrentPerModel ?? processes, turns));
+  }
+
+  #dispatch(): void {
+    clearTimeout(this.#dispatchTimer);
+    for (let lane = this.#pool.idle; lane; lane = this.#pool.idle) {
+      const job = this.#nextJob();
+      if (!job) break;
+      const needBytes = this.#admission ? this.#jobMemory.estimateBytes(digestOf(job), job.input) : 0;
+      if (this.#admission && !this.#admission.admits(needBytes, this.#pool.lanes, lane)) {
+        this.#dispatchAfter(lookAgainMs);
+        break;
+      }
+      this.#pool.take(lane);
+      this.#queue.take(job);
+      void this.#run(lane, job, needBytes);
+    }
+    this.#pool.grow();
+  }
+
+  /** The job whose turn it is; when all of them still wait for company, the line is looked at again. */
+  #nextJob(): WaitingJob | undefined {
+    const now = performance.now();
+    const most = this.#options.maxConcurrentPerModel ?? this.#options.processes;
+    let soonestMs = Infinity;
+    const next = this.#queue.next((job) => {
+      if (this.#pool.running(job.modelName).length >= most) return false;
+      const waitsForMs = job.waitsForMs(now);
+      soonestMs = Math.min(soonestMs, waitsForMs);
+      return waitsForMs === 0;
     });
-    this.#processes.add(process);
-    process.ready.then(
-      () => {
-        this.#failedStarts = 0;
-        this.#freed(process);
-      },
-      () => {
-        this.#failedStarts++;
-      },
-    );
+    if (!next && soonestMs < Infinity) this.#dispatchAfter(soonestMs);
+    return next;
   }
 
-  #lost(process: PipelineProcess, leftPrefixUri: string | undefined): void {
-    this.#processes.delete(process);
-    const at = this.#idle.indexOf(process);
-    if (at >= 0) this.#idle.splice(at, 1);
-    if (this.#closed) return;
-    this.#crashes++;
-    this.#options.logger.error({ pid: process.pid }, 'a pipeline process died');
-    // A start that fails at once must not become a busy loop of starts.
-    const delayMs = this.#failedStarts === 0 ? 0 : Math.min(5000, 100 * 2 ** this.#failedStarts);
-    setTimeout(() => {
-      if (this.#closed) return;
-      if (this.#processes.size === 0) this.#spawn();
-      if (leftPrefixUri !== undefined) void this.#discard(leftPrefixUri);
-      this.#dispatch();
-    }, delayMs).unref();
+  #dispatchAfter(ms: number): void {
+    clearTimeout(this.#dispatchTimer);
+    this.#dispatchTimer = setTimeout(() => this.#dispatch(), Math.ceil(ms));
   }
 
-  async #discard(prefixUri: string): Promise<void> {
-    const process = this.#anyProcess();
-    await process.ready.catch(() => undefined);
-    process.discard(prefixUri);
+  async #run(lane: Lane, job: WaitingJob, needBytes: number): Promise<void> {
+    const { modelName, input } = job;
+    const calls = job.calls.splice(0); // those who leave from now on leave a running job
+    const startedAt = performance.now();
+    lane.begin(modelName, needBytes);
+    this.#lookTimer ??= setInterval(() => this.#lookAtAll(), lookAgainMs).unref();
+    const begin = { jobId: this.#nextJobId++, warnings: this.#options.warnings() };
+    const end = await runJob(lane.process, calls, begin);
+    const requests = calls.reduce((sum, { request }) => sum + request.requests.length, 0);
+    if (end === 'whole') this.#pace.ended(modelName, requests, performance.now() - startedAt);
+    const peakBytes = await lane.end();
+    const digest = (calls[0] as JobCall).request.model.digest;
+    if (peakBytes !== undefined) this.#jobMemory.record(digest, input, peakBytes, end === 'whole');
+    this.#pool.giveBack(lane);
   }
 
-  #anyProcess(): PipelineProcess {
-    if (this.#processes.size === 0) this.#spawn();
-    return this.#idle.at(-1) ?? (this.#processes.values().next().value as PipelineProcess);
+  #lookAtAll(): void {
+    for (const lane of this.#pool.lanes) void lane.look();
+    if (this.running > 0) return;
+    clearInterval(this.#lookTimer);
+    this.#lookTimer = undefined;
   }
 }
+
+const digestOf = ({ calls }: WaitingJob): string => (calls[0] as JobCall).request.model.digest;
 
 function rejectOnAbort(signal: AbortSignal, until: Promise<unknown>): Promise<never> {
   return new Promise((_, reject) => {

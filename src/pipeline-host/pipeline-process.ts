@@ -24,8 +24,8 @@ export interface PipelineProcessOptions {
   readonly logger: Logger;
   /** Milliseconds that a cancelled job has to end by itself before the process is killed. */
   readonly cancelGraceMs: number;
-  /** Called once, when the process is gone; `leftPrefixUri` is where its job was writing. */
-  readonly onExit: (leftPrefixUri: string | undefined) => void;
+  /** Called once, when the process is gone; `leftPrefixUris` is where its job was writing. */
+  readonly onExit: (leftPrefixUris: readonly string[]) => void;
 }
 
 interface Pending<T> {
@@ -47,7 +47,7 @@ export class PipelineProcess {
   readonly ready: Promise<void>;
   #job: (Pending<readonly JobItem[]> & { readonly jobId: number }) | undefined;
   #onProgress: ((fraction: number, phase: string) => void) | undefined;
-  #writingPrefixUri: string | undefined;
+  readonly #writingPrefixUris = new Set<string>();
   #nextPrepareId = 0;
   #nextErrandId = 0;
   #exited = false;
@@ -78,14 +78,19 @@ export class PipelineProcess {
     return this.#child.pid;
   }
 
-  get busy(): boolean {
-    return this.#job !== undefined;
+  /** True while an `initialize` or an errand runs. */
+  get preparing(): boolean {
+    return this.#prepares.size > 0 || this.#errands.size > 0;
   }
 
   /** Runs a model's `initialize`; also possible while a job runs. */
   prepare(model: PipelineModel, signature?: NetworkSignature): Promise<ModelFacts> {
     const id = this.#nextPrepareId++;
     return new Promise((resolve, reject) => {
+      if (this.#exited) {
+        reject(died());
+        return;
+      }
       this.#prepares.set(id, { resolve, reject });
       this.#send({ type: 'prepare', id, model, ...(signature ? { signature } : {}) });
     });
@@ -98,6 +103,7 @@ export class PipelineProcess {
     onProgress?: (fraction: number, phase: string) => void,
   ): Promise<readonly JobItem[]> {
     if (this.#job) throw new EndpointError('internal', 'A pipeline process was given a second job.');
+    if (this.#exited) throw died();
     const outcome = new Promise<readonly JobItem[]>((resolve, reject) => {
       this.#job = { jobId: job.jobId, resolve, reject };
     });
@@ -117,13 +123,13 @@ export class PipelineProcess {
       clearTimeout(killTimer);
       this.#job = undefined;
       this.#onProgress = undefined;
-      if (!this.#exited) this.#writingPrefixUri = undefined;
+      if (!this.#exited) this.#writingPrefixUris.clear();
     }
   }
 
   /** Does a small work; also possible while a job runs. Gives the plan where one was asked for. */
   async errand(errand: Errand, signal: AbortSignal): Promise<BackgroundPlan | undefined> {
-    if (this.#exited) throw crashed();
+    if (this.#exited) throw died();
     throwIfAborted(signal);
     const id = this.#nextErrandId++;
     const stop = (): void => {
@@ -139,6 +145,11 @@ export class PipelineProcess {
       signal.removeEventListener('abort', stop);
       this.#errands.delete(id);
     }
+  }
+
+  /** Cancels one request of a job; the others go on. */
+  cancelRequest(jobId: number, index: number, error: EndpointError): void {
+    this.#send({ type: 'cancel', jobId, index, error: error.toJSON() });
   }
 
   /** Has this process remove what another one left under a prefix when it died. */
@@ -173,7 +184,7 @@ export class PipelineProcess {
         if (this.#job?.jobId === message.jobId) this.#onProgress?.(message.fraction, message.phase);
         break;
       case 'writing':
-        this.#writingPrefixUri = message.prefixUri;
+        this.#writingPrefixUris.add(message.prefixUri);
         break;
       case 'errand-done': {
         const pending = this.#errands.get(message.id);
@@ -223,7 +234,7 @@ export class PipelineProcess {
   #ended(markReady: Pending<void> | undefined): void {
     if (this.#exited) return;
     this.#exited = true;
-    const error = crashed();
+    const error = died();
     markReady?.reject(error);
     for (const controller of this.#asked.values()) controller.abort(error);
     for (const grant of this.#grants.values()) this.#options.slots.release(grant, 'abandoned');
@@ -232,11 +243,11 @@ export class PipelineProcess {
     this.#prepares.clear();
     for (const pending of this.#errands.values()) pending.reject(error);
     this.#job?.reject(error);
-    this.#options.onExit(this.#writingPrefixUri);
+    this.#options.onExit([...this.#writingPrefixUris]);
   }
 }
 
-const crashed = (): EndpointError =>
+const died = (): EndpointError =>
   new EndpointError('worker_crashed', 'The pipeline process died while it worked on this request.');
 
 /** The kernel may refuse (a container without the capability, a process already gone): the work goes on all the same. */

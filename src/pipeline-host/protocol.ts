@@ -69,7 +69,8 @@ export type ToPipeline =
       readonly signature?: NetworkSignature;
     }
   | { readonly type: 'job'; readonly job: PipelineJob }
-  | { readonly type: 'cancel'; readonly jobId: number; readonly error: ErrorBody }
+  /** `index`: of one request of the job; without it, all of it. */
+  | { readonly type: 'cancel'; readonly jobId: number; readonly index?: number; readonly error: ErrorBody }
   | { readonly type: 'granted'; readonly id: number; readonly grant: SlotGrant }
   | { readonly type: 'refused'; readonly id: number; readonly error: ErrorBody }
   | { readonly type: 'discard'; readonly prefixUri: string }

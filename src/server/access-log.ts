@@ -3,7 +3,7 @@ import type { Logger } from '../logger.ts';
 import { contextOf } from './request-context.ts';
 
 /** Probes are too many to be worth a line each. */
-const quietPaths = new Set(['/ping', '/healthz', '/readyz', '/metrics']);
+const quietPaths = new Set(['/ping', '/healthz', '/readyz', '/metrics', '/v2/health/live', '/v2/health/ready']);
 
 /** One line for each finished request: never its path, query or body, which can hold names. */
 export function accessLog(logger: Logger) {

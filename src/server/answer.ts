@@ -25,10 +25,18 @@ export async function sendAnswer(response: Response, { result, headers }: Handle
 export function prepareError(request: Request, response: Response, thrown: unknown): EndpointError {
   const error = asEndpointError(thrown);
   contextOf(request).errorCode = error.code;
-  if (error.code === 'overloaded') response.setHeader('retry-after', '5');
+  if (error.code === 'overloaded') response.setHeader('retry-after', retryAfterSeconds(error));
   if (error.code === 'unauthorized') response.setHeader('www-authenticate', 'Bearer');
   if (!request.complete) discardRest(request);
   return error;
+}
+
+/** Where nobody could say how long: a drain, a queue about which nothing is known yet. */
+const defaultRetryAfterSeconds = 5;
+
+function retryAfterSeconds(error: EndpointError): string {
+  const { retryAfterSeconds: told } = error.details ?? {};
+  return String(typeof told === 'number' ? told : defaultRetryAfterSeconds);
 }
 
 /** What a client may still send of a body that was refused, before it has read why. */

@@ -8,6 +8,9 @@ import { hostGuard } from './host-guard.ts';
 import type { Invoker } from './invocation.ts';
 import type { EndpointMetrics } from './metrics.ts';
 import type { ManagedRegistry } from './model-registry.ts';
+import { isOipPath, sendOipError } from './oip/oip-error.ts';
+import type { OipModels } from './oip/oip-models.ts';
+import { oipRouter } from './oip/oip-router.ts';
 import { contextOf, requestContext } from './request-context.ts';
 import { invokeEndpointRouter } from './runtime-api/invoke-endpoint.ts';
 import { type AsyncInvocations, invokeEndpointAsyncRouter } from './runtime-api/invoke-endpoint-async.ts';
@@ -22,6 +25,7 @@ export interface AppOptions {
   readonly invoker: Invoker;
   readonly metrics: EndpointMetrics;
   readonly registry: ManagedRegistry;
+  readonly oipModels: OipModels;
   readonly timeoutSeconds: number;
   readonly maxBodyBytes: number;
   readonly concurrentJobs: number;
@@ -61,6 +65,7 @@ export function createApp(options: AppOptions): Express {
   app.use(containerRouter(options));
   app.use('/models', modelsRouter(options));
   if (options.asyncJobs) app.use(invokeEndpointAsyncRouter(options.asyncJobs));
+  app.use('/v2', oipRouter(options));
   if (options.local) app.use(invokeEndpointRouter(invoker));
   app.use((request) => {
     throw new EndpointError('invalid_request', `${request.method} on this path is not part of the API.`);
@@ -75,7 +80,8 @@ function lastErrorHandler(logger: Logger): ErrorRequestHandler {
     if (error.code === 'internal') {
       logger.error({ requestId: contextOf(request).requestId, error: loggableError(thrown) }, 'request failed');
     }
-    sendError(request, response, error);
+    if (isOipPath(request.path)) sendOipError(request, response, error);
+    else sendError(request, response, error);
   };
 }
 

@@ -1,9 +1,10 @@
 import { rm } from 'node:fs/promises';
 import type { Request } from 'express';
+import { headerLengthHeader } from '../api/oip.ts';
 import { checkTargetModel, modelNameOfTarget } from '../api/target-model.ts';
 import { EndpointError } from '../errors.ts';
 import type { ModelLease } from '../model-cache/model.ts';
-import type { PipelineHost } from '../pipeline-host/pipeline-host.ts';
+import type { JobRequest, PipelineHost } from '../pipeline-host/pipeline-host.ts';
 import type { HandlerAnswer } from './answer.ts';
 import { type BackgroundJobs, isBackground } from './background.ts';
 import type { EndpointMetrics } from './metrics.ts';
@@ -35,7 +36,11 @@ const forwardedHeaders = [
   'x-amzn-sagemaker-custom-attributes',
   'x-amzn-sagemaker-session-id',
   'traceparent',
+  headerLengthHeader,
 ];
+
+/** What a call may say of its body to the handler. */
+type HandlerProtocol = NonNullable<JobRequest['requests'][number]['protocol']>;
 
 export interface InvokerOptions {
   readonly host: Pick<PipelineHost, 'run'>;
@@ -69,8 +74,13 @@ export class Invoker {
    * Serves one invocation of the model that the request's header or body names.
    *
    * @param acquire - finds the model another way (SageMaker's `/models/{n}/invoke`)
+   * @param protocol - what the body is, where the call says it
    */
-  async invoke(request: Request, acquire?: (signal: AbortSignal) => Promise<ModelLease>): Promise<HandlerAnswer> {
+  async invoke(
+    request: Request,
+    acquire?: (signal: AbortSignal) => Promise<ModelLease>,
+    protocol?: HandlerProtocol,
+  ): Promise<HandlerAnswer> {
     const context = contextOf(request);
     context.working = true;
     try {
@@ -82,11 +92,11 @@ export class Invoker {
       const headers = handlerHeaders(request);
       const find = acquire ?? ((signal: AbortSignal) => this.#options.models.acquire(targetOf(headers, body), signal));
       const { background } = this.#options;
-      if (background && isBackground(headers, body)) {
+      if (background && protocol === undefined && isBackground(headers, body)) {
         // Counted when the work has ended.
         return await background.accept({ context, headers, body: body.bytes as Uint8Array, find });
       }
-      const answer = await this.#run(headers, context, body, find);
+      const answer = await this.#run(headers, context, body, find, protocol);
       this.#options.metrics.observe(context.model ?? '', 'ok', secondsSince(context));
       return answer;
     } catch (thrown) {
@@ -125,6 +135,7 @@ export class Invoker {
     context: JobContext,
     body: ReceivedBody,
     find: (signal: AbortSignal) => Promise<ModelLease>,
+    protocol?: HandlerProtocol,
   ): Promise<HandlerAnswer> {
     const loadStartedAt = performance.now();
     const lease = await find(context.signal);
@@ -142,6 +153,7 @@ export class Invoker {
               ...(body.path === undefined ? { body: body.bytes } : { bodyPath: body.path }),
               headers,
               requestId: context.requestId,
+              ...(protocol === undefined ? {} : { protocol }),
             },
           ],
           deadline: limit.deadline,

@@ -5,6 +5,7 @@ import type { ModelStatus } from '../model-cache/model.ts';
 /** Values that other parts hold, read when `/metrics` is asked for. */
 export interface MetricSources {
   readonly queuedJobs: () => number;
+  readonly queuedByModel: () => readonly { readonly modelName: string; readonly requests: number }[];
   readonly runningJobs: () => number;
   readonly pipelineProcesses: () => number;
   readonly pipelineCrashes: () => number;
@@ -70,6 +71,16 @@ export class EndpointMetrics {
     gauge('running_windows', 'Windows that run on session children now.', sources.runningWindows);
     gauge('provider_fallback', '1 when a GPU provider was asked for and the CPU is used.', sources.providerFallback);
     gauge('evictions', 'Models unloaded to make room since the start.', sources.evictions);
+    new Gauge({
+      name: 'map_endpoint_queued_requests',
+      help: 'Requests of each model that wait for a pipeline process.',
+      labelNames: ['model'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { modelName, requests } of sources.queuedByModel()) this.set({ model: modelName }, requests);
+      },
+    });
     new Gauge({
       name: 'map_endpoint_model_memory_bytes',
       help: 'Memory of the processes of each model, by its state.',

@@ -10,6 +10,7 @@ import type { NetworkSignature, Tensor, TensorData, TensorInfo, TensorType } fro
 import type { Tensors } from './frame.ts';
 import { describe, loadError, runError } from './onnxruntime-errors.ts';
 import type { FromSession, SessionDevice, ToSession } from './protocol.ts';
+import { checkTrialOutputs, refusal, type TrialShapes, trialInputs } from './trial.ts';
 import { WindowServer } from './window-server.ts';
 
 process.title = 'me-session';
@@ -82,9 +83,27 @@ async function load(sessionId: string, onnxPath: string, device: SessionDevice):
   } catch (thrown) {
     throw loadError(thrown, onnxPath);
   }
-  const signature = { inputs: tensorInfos(session.inputMetadata), outputs: tensorInfos(session.outputMetadata) };
+  const signature = signatureOf(session);
   sessions.set(sessionId, session);
   return signature;
+}
+
+/** One run on a made-up input: shows what a load alone does not, and brings the memory to where requests will. */
+async function tryOut(sessionId: string, shapes: TrialShapes): Promise<undefined> {
+  const session = sessions.get(sessionId);
+  if (!session) throw new EndpointError('internal', 'The session child does not hold this network.');
+  const signature = signatureOf(session);
+  let outputs: Tensors;
+  try {
+    outputs = await runWindow(sessionId, trialInputs(signature, shapes));
+  } catch (thrown) {
+    throw refusal(`fails: ${asEndpointError(thrown).message}`);
+  }
+  checkTrialOutputs(signature.outputs, outputs);
+}
+
+function signatureOf(session: InferenceSession): NetworkSignature {
+  return { inputs: tensorInfos(session.inputMetadata), outputs: tensorInfos(session.outputMetadata) };
 }
 
 function tensorInfos(metadata: readonly InferenceSession.ValueMetadata[]): TensorInfo[] {
@@ -142,6 +161,9 @@ process.on('message', (received) => {
       break;
     case 'load':
       void answer(message.id, load(message.sessionId, message.onnxPath, message.device));
+      break;
+    case 'try':
+      void answer(message.id, tryOut(message.sessionId, message.shapes));
       break;
     case 'unload':
       void answer(message.id, unload(message.sessionId));

@@ -6,7 +6,7 @@
  * it is aligned for its type and never copied again.
  */
 import type { ErrorBody } from '../errors.ts';
-import type { Tensor, TensorData, TensorType } from '../imaging/tensor.ts';
+import { arrayOf, elementBytes, type Tensor, type TensorType } from '../imaging/tensor.ts';
 
 /** Tensors by the ONNX file's names. */
 export type Tensors = Readonly<Record<string, Tensor>>;
@@ -44,36 +44,6 @@ const maxHeaderBytes = 1024 * 1024;
 const maxPayloadBytes = 4 * 1024 ** 3;
 /** Small reads go through a buffer of this size; the rest of a big tensor is read in its place. */
 const stagingBytes = 64 * 1024;
-
-const arrayOf: Record<TensorType, new (buffer: ArrayBuffer, offset: number, length: number) => TensorData> = {
-  float32: Float32Array,
-  float16: Uint16Array,
-  float64: Float64Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-  bool: Uint8Array,
-};
-
-const elementBytes: Record<TensorType, number> = {
-  float32: 4,
-  float16: 2,
-  float64: 8,
-  int8: 1,
-  uint8: 1,
-  int16: 2,
-  uint16: 2,
-  int32: 4,
-  uint32: 4,
-  int64: 8,
-  uint64: 8,
-  bool: 1,
-};
 
 /** The parts of a frame in writing order; tensors are given as views, not copied. */
 export function encodeFrame<H extends object>(head: H, tensors: Tensors): Uint8Array[] {

@@ -5,6 +5,7 @@
 import type { ExecutionProvider } from '../config.ts';
 import type { ErrorBody } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
+import type { TrialShapes } from './trial.ts';
 
 /** Where a child's sessions run. */
 export interface SessionDevice {
@@ -25,6 +26,8 @@ export type ToSession =
       readonly onnxPath: string;
       readonly device: SessionDevice;
     }
+  /** Runs the network once on a made-up input and checks what it gives. */
+  | { readonly type: 'try'; readonly id: number; readonly sessionId: string; readonly shapes: TrialShapes }
   | { readonly type: 'unload'; readonly id: number; readonly sessionId: string }
   /** Nobody waits for this window any more. Answered when it no longer runs; one that comes in later is dropped. */
   | { readonly type: 'cancel'; readonly id: number; readonly grantId: number };

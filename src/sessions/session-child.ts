@@ -6,6 +6,7 @@ import { abortError, EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import { type ProcessMemory, readProcessMemory } from './process-memory.ts';
 import type { FromSession, SessionDevice, ToSession } from './protocol.ts';
+import type { TrialShapes } from './trial.ts';
 
 /** The little that a session child is given of the environment: where the GPU libraries are, and which GPU. */
 const passedOn = ['LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'NVIDIA_VISIBLE_DEVICES', 'NVIDIA_DRIVER_CAPABILITIES'];
@@ -109,6 +110,11 @@ export class SessionChild {
     } finally {
       signal.removeEventListener('abort', kill);
     }
+  }
+
+  /** Runs a session once on a made-up input. Throws EndpointError `unsupported_bundle`, `worker_crashed`. */
+  async tryOut(sessionId: string, shapes: TrialShapes): Promise<void> {
+    await this.#call({ type: 'try', sessionId, shapes });
   }
 
   /** Releases a session: its memory goes back while the process lives on. */

@@ -11,6 +11,7 @@ import type { SessionChild } from './session-child.ts';
 import { SlotQueue, type Waiter } from './slot-queue.ts';
 import type { SlotBroker, SlotGrant, SlotOutcome } from './slots.ts';
 import { makeSocketDir } from './socket-dir.ts';
+import type { TrialShapes } from './trial.ts';
 
 export interface SessionPoolOptions {
   /** Folder of this server's own files; the sockets lie in a private folder of it. */
@@ -129,6 +130,25 @@ export class SessionPool implements SlotBroker {
       this.#models.delete(modelKey);
       throw thrown;
     }
+  }
+
+  /**
+   * Runs a loaded network once on a made-up input, as a window among others, and checks what it gives. Its memory is
+   * measured afterwards.
+   *
+   * @throws EndpointError `unsupported_bundle`, `worker_crashed`; the signal's reason, and then the run may go on until
+   *   the model is unloaded
+   */
+  async tryOut(modelKey: string, shapes: TrialShapes, signal: AbortSignal): Promise<void> {
+    const grant = await this.acquire(modelKey, signal);
+    const { child } = (this.#running.get(grant.grantId) as Running).seat;
+    const work = child.tryOut(grant.sessionId, shapes).finally(() => this.release(grant, 'done'));
+    await new Promise<void>((resolve, reject) => {
+      const leave = (): void => reject(abortError(signal));
+      signal.addEventListener('abort', leave, { once: true });
+      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+    });
+    await child.measure();
   }
 
   /**

@@ -38,6 +38,7 @@ const pages = [
   'docs/aws.md',
   'docs/configuration.md',
   'docs/errors.md',
+  'docs/oip.md',
 ];
 const blocks = pages.flatMap(blocksOf);
 const runnable = ['README.md', 'docs/async.md'].flatMap(blocksOf).filter(({ tag }) => tag === 'test');

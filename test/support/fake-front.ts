@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EndpointError } from '../../src/errors.ts';
+import { abortError, EndpointError } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';
 import type { ModelLease } from '../../src/model-cache/model.ts';
 import type { JobRequest } from '../../src/pipeline-host/pipeline-host.ts';
@@ -13,6 +13,7 @@ import { Health } from '../../src/server/health.ts';
 import { Invoker, type ModelDirectory } from '../../src/server/invocation.ts';
 import { EndpointMetrics } from '../../src/server/metrics.ts';
 import type { ManagedRegistry } from '../../src/server/model-registry.ts';
+import type { OipModels } from '../../src/server/oip/oip-models.ts';
 
 /** The front's HTTP on a free port, with a handler function in place of pipeline processes and models from thin air. */
 export interface FakeFront {
@@ -34,7 +35,10 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
     return { model, release: () => pinned-- };
   };
   const models: ModelDirectory = {
-    acquire: async (target) => {
+    acquire: async (target, signal) => {
+      if (target?.startsWith('known-loading')) {
+        return await new Promise((_, reject) => signal.addEventListener('abort', () => reject(abortError(signal))));
+      }
       if (target === undefined) throw new EndpointError('invalid_request', 'Name a model.');
       if (!target.startsWith('known')) throw new EndpointError('model_not_found', 'No such model.');
       return lease(target.replace('.tar.gz', ''));
@@ -51,9 +55,18 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
     list: () => ({ models: [] }),
     acquire: unmanaged,
   };
+  const oipModels: OipModels = {
+    acquire: (name, signal) => models.acquire(`${name}.tar.gz`, signal),
+    isReady: (name) => name === 'known',
+    load: async () => undefined,
+    unload: async () => undefined,
+    version: () => '1',
+    status: () => [],
+  };
   const zero = (): number => 0;
   const metrics = new EndpointMetrics({
     queuedJobs: zero,
+    queuedByModel: () => [],
     runningJobs: zero,
     pipelineProcesses: zero,
     pipelineCrashes: zero,
@@ -74,6 +87,7 @@ export async function startFakeFront(run: FakeRun, options: Partial<AppOptions> 
     invoker: new Invoker({ host: { run }, models, metrics, maxBodyBytes }),
     metrics,
     registry,
+    oipModels,
     timeoutSeconds: 5,
     maxBodyBytes,
     concurrentJobs: 2,

@@ -22,8 +22,9 @@ export const integer = (number: number, value: number): Buffer => Buffer.concat(
 
 const floatTensor = 1;
 
-const valueInfo = (name: string, dims: readonly number[]): Buffer => {
-  const shape = Buffer.concat(dims.map((dim) => field(1, integer(1, dim))));
+const valueInfo = (name: string, dims: readonly (number | string)[]): Buffer => {
+  const dimension = (dim: number | string): Buffer => (typeof dim === 'number' ? integer(1, dim) : field(2, dim));
+  const shape = Buffer.concat(dims.map((dim) => field(1, dimension(dim))));
   const type = field(1, Buffer.concat([integer(1, floatTensor), field(2, shape)]));
   return Buffer.concat([field(1, name), field(2, type)]);
 };
@@ -34,7 +35,8 @@ export interface OnnxParts {
   /** ModelProto fields besides version, operator set and graph. */
   readonly model?: Buffer;
   readonly operator?: string;
-  readonly dims?: readonly number[];
+  /** A name is an open axis. */
+  readonly dims?: readonly (number | string)[];
 }
 
 /** A model with one node, y = operator(x). */

@@ -60,6 +60,11 @@ export class CompiledBundle {
     return this.#program.flow;
   }
 
+  /** Spatial axes of what the network is given, where the bundle fixes them. */
+  get windowShape(): readonly number[] | undefined {
+    return this.#program.inferer.windowShape;
+  }
+
   /**
    * Checks that the network fits the bundle.
    *

@@ -16,6 +16,8 @@ export interface InferenceContext extends RunContext {
 
 /** A configured inferer, its arguments checked. */
 export interface Inferer {
+  /** Spatial axes of what the network is given, where they are the same for every image. */
+  readonly windowShape?: readonly number[];
   /** Runs the network over an image; the answer lies on the same grid. */
   run(image: MetaImage, network: BoundNetwork, context: InferenceContext): Promise<MetaImage>;
 }

@@ -27,7 +27,11 @@ export const slidingWindowInferer: InfererDefinition = {
   compile(args) {
     const options = readOptions(args);
     args.finish();
-    return { run: (image, network, context) => infer(image, options, network, context) };
+    const isFixed = options.roiSize.every((size) => size > 0);
+    return {
+      ...(isFixed ? { windowShape: options.roiSize } : {}),
+      run: (image, network, context) => infer(image, options, network, context),
+    };
   },
 };
 

@@ -2,6 +2,7 @@ import type { MapOutput } from '../../api/map-json.ts';
 import { EndpointError } from '../../errors.ts';
 import { tags } from '../../formats/dicom/dictionary.ts';
 import { writeSegmentation } from '../../formats/dicom/seg-writer.ts';
+import { programVersion } from '../../version.ts';
 import type { OutputFile } from '../imaging-job.ts';
 import type { ExecutionContext, Operator } from '../operator.ts';
 import type { Segmentation } from '../segmentation.ts';
@@ -29,7 +30,7 @@ const equipment = {
   manufacturer: 'map-endpoint',
   modelName: 'map-endpoint',
   serialNumber: '0',
-  softwareVersions: '0.1.0',
+  softwareVersions: programVersion,
 } as const;
 
 /** Writes the segmentation as DICOM SEG on the source's own slices (`DICOMSegmentationWriterOperator`). */

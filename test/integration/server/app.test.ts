@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { abortError } from '../../../src/errors.ts';
+import { abortError, EndpointError } from '../../../src/errors.ts';
 import { type FakeFront, type FakeRun, startFakeFront } from '../../support/fake-front.ts';
 
 let front: FakeFront;
@@ -111,6 +111,25 @@ describe('POST /invocations', () => {
     controller.abort();
     await expect(pending).rejects.toThrow();
     await vi.waitFor(() => expect([cancelled, front.pinned()]).toEqual([true, 0]));
+  });
+
+  it('is left at once by a client whose model still loads, and leaves nothing behind', async () => {
+    front = await startFakeFront(echo);
+    const controller = new AbortController();
+    const body = Buffer.alloc(2 * 1024 * 1024); // in a file of the scratch folder
+    const pending = post('/invocations', { headers: target('known-loading.tar.gz'), body, signal: controller.signal });
+    await vi.waitFor(() => expect(readdirSync(front.scratchRoot).length).toBe(1));
+    controller.abort();
+    await expect(pending).rejects.toThrow();
+    await vi.waitFor(() => expect([readdirSync(front.scratchRoot), front.pinned()]).toEqual([[], 0]));
+  });
+
+  it('tells in Retry-After what the queue estimates', async () => {
+    front = await startFakeFront(async () => {
+      throw new EndpointError('overloaded', 'The queue is full.', { details: { retryAfterSeconds: 42 } });
+    });
+    const refused = await post('/invocations', { headers: target('known.tar.gz'), body: 'x' });
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '42']);
   });
 
   it('refuses new work while draining, and says so in /ping', async () => {

@@ -57,7 +57,12 @@ describe('checkTargetModel', () => {
 
 describe('parseMapJson', () => {
   it('has a default for every field', () => {
-    expect(parseMapJson({})).toEqual({ io: {}, inference: {}, batch: { maxSize: 1, maxDelayMs: 0 } });
+    expect(parseMapJson({})).toEqual({
+      io: {},
+      tensorsOnly: false,
+      inference: {},
+      batch: { maxSize: 1, maxDelayMs: 0 },
+    });
   });
 
   it('refuses an unknown key, naming it', () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createProgram } from '../../../src/cli/program.ts';
 import { runProgram } from '../../../src/cli/run-program.ts';
@@ -36,6 +37,12 @@ describe('the command line', () => {
   it('lists every command', async () => {
     expect(await run('--help')).toBe(0);
     for (const command of commands) expect(out).toMatch(new RegExp(`^ {2}${command} `, 'm'));
+  });
+
+  it('tells its version, that of the package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
+    expect(await run('--version')).toBe(0);
+    expect(out).toBe(`${version}\n`);
   });
 
   it.each(commands)('%s refuses an unknown flag and ends with 2', async (command) => {

@@ -68,6 +68,41 @@ describe('ManagedModels', () => {
     expect(registry.list(undefined, undefined).models).toHaveLength(1);
   });
 
+  it('takes the name that people know with or without its suffix, and finds the model by either name', async () => {
+    const { registry, url } = start();
+    await registry.load('5f3a', url('one'), 'sub/spleen', never);
+    expect(registry.acquire('5f3a').model.name).toBe('sub/spleen');
+    expect(registry.nameOf('sub/spleen')).toBe('5f3a');
+    expect(registry.nameOf('5f3a')).toBe('5f3a');
+    expect(registry.nameOf('spleen')).toBeUndefined();
+    // A new upload has another hash: the name means it from now on.
+    await registry.load('77aa', url('two'), 'sub/spleen.tar.gz', never);
+    expect(registry.nameOf('sub/spleen')).toBe('77aa');
+    await registry.unload('77aa');
+    expect(registry.nameOf('77aa')).toBeUndefined();
+    expect(registry.nameOf('sub/spleen')).toBe('5f3a');
+  });
+
+  it('gives urls without their last /model where it is told to', async () => {
+    const { residency, url } = start();
+    const roots = [join(dir, 'models')];
+    const registry = new ManagedModels({ residency, rules, roots, urlForm: 'parent' });
+    await registry.load('one', url('one'), undefined, never);
+    const described = { modelName: 'one', modelUrl: join(dir, 'models/one') };
+    expect(registry.describe('one')).toEqual(described);
+    expect(registry.list(undefined, undefined).models).toEqual([described]);
+  });
+
+  it('tells why a model could not be loaded until it could', async () => {
+    const { registry, residency, url, load } = start();
+    rmSync(join(url('one'), 'configs/metadata.json'));
+    await expect(load('one')).rejects.toMatchObject({ code: 'invalid_archive' });
+    expect(residency.status()).toEqual([{ name: 'one', state: 'FAILED', reason: 'invalid_archive', sizeBytes: 0 }]);
+    await registry.load('one', url('two'), undefined, never);
+    await registry.unload('one');
+    expect(residency.status()).toEqual([]);
+  });
+
   it('refuses a name that is loaded, or being loaded', async () => {
     const { registry, loader, url, load } = start();
     const open = gate();

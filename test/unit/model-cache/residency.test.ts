@@ -96,6 +96,40 @@ describe('Residency', () => {
     expect(loader.mostHeldBytes).toBeLessThanOrEqual(twoModels);
   });
 
+  it('is left at once by a load that waits for room, and the next one gets the room', async () => {
+    const { residency, loader, load } = withModels();
+    await load('a');
+    await load('b');
+    const unloading = gate();
+    loader.unloadGate = unloading.closed;
+    const client = new AbortController();
+    const waiting = load('c', evictable, client.signal);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    client.abort(new EndpointError('deadline_exceeded', 'The client closed the connection.'));
+    await expect(waiting).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    expect(loader.loads).toEqual(['a', 'b']);
+    expect(residency.status().map(({ name, state }) => `${name} ${state}`)).toContain('c FAILED');
+    const next = load('d');
+    unloading.open();
+    await next;
+    expect(loader.loads).toEqual(['a', 'b', 'd']);
+    expect(loader.mostHeldBytes).toBeLessThanOrEqual(twoModels);
+  });
+
+  it('unloads idle models for jobs that need their room, and none that is in use or kept for SageMaker', async () => {
+    const { residency, loader, load } = withModels(4 * size);
+    await load('a', { evictable: false });
+    const used = residency.lease((await load('b')).key);
+    await load('c');
+    await load('d');
+    residency.shrinkIdle(3 * size);
+    await expect.poll(() => loader.unloads).toEqual(['c']);
+    residency.shrinkIdle(0);
+    await expect.poll(() => loader.unloads).toEqual(['c', 'd']);
+    await expect.poll(() => residency.heldBytes).toBe(2 * size);
+    used.release();
+  });
+
   it('uses the measured size after the load, and the peak for the next load of the same digest', async () => {
     const { residency, loader, load } = withModels();
     loader.bytesOf.set('a', 50 * mebibyte);
