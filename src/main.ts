@@ -17,6 +17,7 @@ import { Invoker } from './server/invocation.ts';
 import { EndpointMetrics } from './server/metrics.ts';
 import { SessionPool } from './sessions/session-pool.ts';
 import { startStore } from './store-process.ts';
+import { openTracer } from './tracing/open-tracer.ts';
 
 export interface StartOptions {
   readonly mode: 'serve' | 'local';
@@ -65,6 +66,10 @@ async function start(
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const scratch = await ScratchRoot.open(config.dataDir);
   started.push(() => scratch.remove());
+  const tracer = await openTracer({ enabled: config.tracing, logger });
+  started.push(() => tracer.close());
+  // Children inherit the environment: what the exporter authenticates with is not for them.
+  for (const name of ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_EXPORTER_OTLP_TRACES_HEADERS']) delete process.env[name];
   const store = mode === 'local' ? await startStore(config, logger) : undefined;
   if (store) started.push(() => store.close());
   const sessions = await SessionPool.start({
@@ -91,19 +96,28 @@ async function start(
       modelBytes: () => (models.areOnHost ? models.heldBytes() : 0),
       shrinkModels: (toBytes) => models.shrinkIdle(toBytes),
     },
+    onSpan: (record) => tracer.take(record),
   });
   started.push(() => host.close());
-  const models = await createModels({ config, sessions, host, logger, scratchDir: scratch.dir });
+  const metrics = metricsOf(host, sessions, () => models);
+  const models: Models = await createModels({
+    config,
+    sessions,
+    host,
+    logger,
+    scratchDir: scratch.dir,
+    events: metrics.modelEvents,
+  });
   const health = new Health({
     consecutiveFailedStarts: () => Math.max(host.consecutiveFailedStarts, sessions.consecutiveFailedStarts),
     warnings: () => sessions.warnings,
   });
-  const metrics = metricsOf(host, sessions, models);
   const app = createApp({
     logger,
     health,
     invoker: new Invoker({ host, models: models.directory, metrics, maxBodyBytes: config.maxBodyBytes }),
     metrics,
+    tracer,
     registry: models.registry,
     oipModels: models.named,
     timeoutSeconds: config.requestTimeoutSeconds,
@@ -130,7 +144,7 @@ async function start(
   };
 }
 
-function metricsOf(host: PipelineHost, sessions: SessionPool, models: Models): EndpointMetrics {
+function metricsOf(host: PipelineHost, sessions: SessionPool, models: () => Models): EndpointMetrics {
   return new EndpointMetrics({
     queuedJobs: () => host.queued,
     queuedByModel: () => host.queuedByModel(),
@@ -141,8 +155,9 @@ function metricsOf(host: PipelineHost, sessions: SessionPool, models: Models): E
     sessionRestarts: () => sessions.restarts,
     runningWindows: () => sessions.runningWindows,
     providerFallback: () => sessions.warnings.length,
-    models: () => models.status(),
-    evictions: () => models.evictions(),
+    waitingWindows: () => sessions.waitingWindows,
+    models: () => models().status(),
+    evictions: () => models().evictions(),
   });
 }
 

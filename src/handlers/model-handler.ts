@@ -141,6 +141,7 @@ export class ModelHandler implements Handler {
       scratchDir: context.scratchDir,
       elapsedMs: context.waitedMs,
       warnings: context.warnings,
+      span: context.span,
       progress: (fraction, phase) => context.progress(fraction, phase),
       writing: (prefixUri) => context.writing(prefixUri),
     });

@@ -5,6 +5,7 @@ import { type Logger, loggableError } from '../logger.ts';
 import type { ArchiveSource, StoredArchive } from './archive-source.ts';
 import type { DiskCache } from './disk-cache.ts';
 import type { ModelLease } from './model.ts';
+import { type ModelEvents, noModelEvents } from './model-events.ts';
 import type { Residency } from './residency.ts';
 import { settledArchive } from './settled-archive.ts';
 import { SharedWork } from './shared-work.ts';
@@ -18,6 +19,8 @@ export interface SelfManagedOptions {
   readonly logger: Logger;
   /** Time that running requests of a model have to end when it is unloaded. Default 350 s. */
   readonly unloadWaitMs?: number;
+  /** Default: nobody is told. */
+  readonly events?: ModelEvents;
   /** Epoch milliseconds. Default: the system's clock. */
   readonly nowMs?: () => number;
 }
@@ -66,7 +69,9 @@ export class SelfManagedModels {
       const current = this.#current.get(target);
       // What was looked at for this very request is fresh, however short the refresh time is.
       const isFresh = current !== undefined && (looked || this.#isFresh(current.checkedAtMs));
-      if (isFresh && this.#options.residency.isReady(current.key)) return this.#options.residency.lease(current.key);
+      const isReady = isFresh && this.#options.residency.isReady(current.key);
+      if (!looked) (this.#options.events ?? noModelEvents).lookedUp('memory', this.isLoaded(target));
+      if (isReady) return this.#options.residency.lease(current.key);
       await this.#work.join(target, signal, (workSignal) => this.#bring(target, workSignal));
     }
   }
@@ -117,7 +122,7 @@ export class SelfManagedModels {
   async #look(target: string, signal: AbortSignal): Promise<StoredArchive | undefined> {
     const { source, residency, logger } = this.#options;
     const current = this.#current.get(target);
-    const isLoaded = current !== undefined && residency.isReady(current.key);
+    const isLoaded = current !== undefined && this.isLoaded(target);
     let stored: StoredArchive | undefined;
     try {
       stored = await settledArchive(source, target, signal, this.#nowMs);
@@ -131,6 +136,7 @@ export class SelfManagedModels {
     if (!stored) {
       if (current) residency.retire(current.key);
       this.#current.delete(target);
+      residency.forgetFailure(modelNameOfTarget(target));
       throw new EndpointError('model_not_found', `There is no model "${target}".`);
     }
     if (isLoaded && current.version === stored.version) {

@@ -1,8 +1,9 @@
-import { abortError, EndpointError } from '../errors.ts';
+import { abortError, asEndpointError, EndpointError } from '../errors.ts';
 import type { BatchRule, ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker } from '../sessions/slots.ts';
+import { noSpan, type SpanRecord } from '../tracing/span.ts';
 import { JobAdmission, type SharedMemory } from './job-admission.ts';
 import { JobMemory } from './job-memory.ts';
 import { JobPace, type WaitingRequests } from './job-pace.ts';
@@ -32,6 +33,8 @@ export interface PipelineHostOptions {
   readonly maxConcurrentPerModel?: number;
   /** Memory that jobs share with models. Default: jobs start whatever they need. */
   readonly memory?: SharedMemory;
+  /** Given the spans that pipeline processes record. Default: they are dropped. */
+  readonly onSpan?: (record: SpanRecord) => void;
   /** @default 5000 */
   readonly cancelGraceMs?: number;
   /** Starts a process. Default: a real one. */
@@ -62,12 +65,12 @@ export class PipelineHost {
   constructor(options: PipelineHostOptions) {
     this.#options = options;
     this.#admission = options.memory ? new JobAdmission(options.memory) : undefined;
-    const { processes, settings, slots, logger, cancelGraceMs = 5000 } = options;
+    const { processes, settings, slots, logger, cancelGraceMs = 5000, onSpan = () => undefined } = options;
     const start = options.startProcess ?? ((processOptions) => new PipelineProcess(processOptions));
     this.#pool = new LanePool({
       processes,
       logger,
-      start: (onExit) => start({ settings, slots, logger, cancelGraceMs, onExit }),
+      start: (onExit) => start({ settings, slots, logger, cancelGraceMs, onSpan, onExit }),
       onChange: () => this.#dispatch(),
     });
   }
@@ -136,6 +139,7 @@ export class PipelineHost {
   ): Promise<readonly JobItem[]> {
     if (this.#closed) return Promise.reject(new EndpointError('overloaded', 'The server is shutting down.'));
     if (signal.aborted) return Promise.reject(abortError(signal));
+    const queueSpan = (request.span ?? noSpan).child('queue');
     return new Promise((resolve, reject) => {
       const withdraw = (): void => this.#withdraw(job, call, abortError(signal));
       const settled = (): void => signal.removeEventListener('abort', withdraw);
@@ -144,11 +148,13 @@ export class PipelineHost {
         signal,
         queuedAt: performance.now(),
         onProgress,
+        queueSpan,
         resolve: (items) => {
           settled();
           resolve(items);
         },
         reject: (error) => {
+          queueSpan.end(asEndpointError(error).code);
           settled();
           reject(error);
         },

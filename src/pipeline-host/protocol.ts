@@ -6,6 +6,7 @@ import type { ErrorBody } from '../errors.ts';
 import type { HandlerRequest, HandlerResult, ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { SlotGrant, SlotOutcome } from '../sessions/slots.ts';
+import type { SpanRecord, TraceContext } from '../tracing/span.ts';
 
 /** What a pipeline process must know of a model to run it. */
 export interface PipelineModel {
@@ -43,6 +44,8 @@ export interface PipelineJob {
   readonly waitedMs: { readonly queue: number; readonly load: number };
   /** Degradations of the server that the answer shall tell. */
   readonly warnings: readonly string[];
+  /** The front's span of this job, under which the process records its own; undefined: nothing is traced. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** The i-th result of a job: what the handler gave, or why this item failed. */
@@ -74,6 +77,8 @@ export type FromPipeline =
   | { readonly type: 'progress'; readonly jobId: number; readonly fraction: number; readonly phase: string }
   /** The job is about to write under this prefix; should the process die, another one removes what it left. */
   | { readonly type: 'writing'; readonly jobId: number; readonly prefixUri: string }
+  /** A part of the job ended; the front alone has an exporter. */
+  | { readonly type: 'span'; readonly jobId: number; readonly record: SpanRecord }
   | { readonly type: 'acquire'; readonly id: number; readonly modelKey: string }
   | { readonly type: 'withdraw'; readonly id: number }
   | { readonly type: 'release'; readonly grantId: number; readonly outcome: SlotOutcome };

@@ -5,6 +5,7 @@ import { checkTargetModel, modelNameOfTarget } from '../api/target-model.ts';
 import { EndpointError } from '../errors.ts';
 import type { ModelLease } from '../model-cache/model.ts';
 import type { JobRequest, PipelineHost } from '../pipeline-host/pipeline-host.ts';
+import { traced } from '../tracing/traced.ts';
 import type { HandlerAnswer } from './answer.ts';
 import type { EndpointMetrics } from './metrics.ts';
 import { type ReceivedBody, receiveBody } from './request-body.ts';
@@ -36,6 +37,7 @@ const forwardedHeaders = [
   'x-amzn-sagemaker-session-id',
   'traceparent',
   headerLengthHeader,
+  'tracestate',
 ];
 
 /** What a call may say of its body to the handler. */
@@ -98,10 +100,11 @@ export class Invoker {
     protocol: HandlerProtocol | undefined,
   ): Promise<HandlerAnswer> {
     const loadStartedAt = performance.now();
-    const lease = await find(context.signal);
+    const lease = await traced(context.span.child('load'), () => find(context.signal));
     const loadMs = performance.now() - loadStartedAt;
     const { model } = lease;
     context.model = model.name;
+    context.span.set({ 'map_endpoint.model': model.name, 'map_endpoint.model.sha256': model.digest });
     const limit = modelLimit(this.#options.models.timeoutSeconds(model.key), context);
     try {
       const items = await this.#options.host.run(
@@ -119,6 +122,7 @@ export class Invoker {
           deadline: limit.deadline,
           scratchDir: context.scratchDir,
           loadMs,
+          span: context.span,
         },
         limit.signal,
       );

@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { answerSchema, executionParametersSchema, invocationSchema } from '../../api/wire-schemas.ts';
+import type { ErrorCode } from '../../errors.ts';
+import type { BodyContent, RouteDescription, RouteParameter } from '../openapi/route.ts';
+
+/** Bodies of an invocation: JSON that names its inputs, or the data itself. */
+export const invocationContent: Readonly<Record<string, BodyContent>> = {
+  'application/json': invocationSchema,
+  'application/zip': 'bytes',
+  'multipart/related': 'bytes',
+  'application/dicom': 'bytes',
+  'application/x-nifti': 'bytes',
+  'application/gzip': 'bytes',
+  'application/octet-stream': 'bytes',
+};
+
+/** Forms of an answer, by `Accept`. A custom handler may answer in others. */
+export const answerContent: Readonly<Record<string, BodyContent>> = {
+  'application/json': answerSchema,
+  'application/zip': 'bytes',
+  'multipart/related': 'bytes',
+};
+
+export const invocationErrors: readonly ErrorCode[] = [
+  'model_not_found',
+  'conflict',
+  'payload_too_large',
+  'unsupported_media_type',
+  'input_not_found',
+  'unprocessable_image',
+  'unsupported_bundle',
+  'invalid_archive',
+  'model_failed',
+  'worker_crashed',
+  'upstream_failed',
+  'overloaded',
+  'deadline_exceeded',
+  'insufficient_memory',
+];
+
+const header = (name: string, description: string): RouteParameter => ({
+  name,
+  in: 'header',
+  description,
+  schema: z.string(),
+});
+
+export const invocationHeaders: readonly RouteParameter[] = [
+  header('X-Amzn-SageMaker-Target-Model', 'The model: a path that ends in .tar.gz. Without it, the body’s "model".'),
+  header('X-Amzn-SageMaker-Inference-Id', 'The inferenceId, where the body gives none.'),
+  header('traceparent', 'W3C trace context: the request becomes a part of this trace.'),
+];
+
+export const containerRoutes: readonly RouteDescription[] = [
+  {
+    method: 'get',
+    path: '/ping',
+    operation: 'Ping',
+    tag: 'Probes',
+    summary: 'SageMaker’s health check: ready to take work, also with no model loaded',
+    responses: {
+      200: { description: 'Ready.' },
+      503: { description: 'Draining, or its processes cannot be started.' },
+    },
+    errors: [],
+  },
+  {
+    method: 'post',
+    path: '/invocations',
+    operation: 'Invoke',
+    tag: 'Inference',
+    summary: 'Run a model on images',
+    description:
+      'One request is one inference over all its inputs. With `output` the files are written there and the answer ' +
+      'tells where; without it they come in the answer, in the form that `Accept` asks for.',
+    parameters: invocationHeaders,
+    request: { required: true, content: invocationContent },
+    responses: { 200: { description: 'The result. Nothing partial is ever given as one.', content: answerContent } },
+    errors: invocationErrors,
+    guarded: true,
+  },
+  {
+    method: 'get',
+    path: '/execution-parameters',
+    operation: 'GetExecutionParameters',
+    tag: 'Inference',
+    summary: 'What batch transform may send at once',
+    responses: {
+      200: { description: 'The limits.', content: { 'application/json': executionParametersSchema } },
+    },
+    errors: [],
+  },
+];
