@@ -86,10 +86,7 @@ export async function runJob(process: JobRunner, calls: readonly JobCall[], begi
 /** The wait of a call is over, its run begins. */
 function beginSpan({ queueSpan, request }: JobCall, calls: number): Span {
   queueSpan?.end();
-  return (request.span ?? noSpan).child('pipeline', {
-    'map_endpoint.model': request.model.name,
-    'map_endpoint.batch_size': calls,
-  });
+  return (request.span ?? noSpan).child('pipeline', { 'map_endpoint.batch_size': calls });
 }
 
 /** One job of all calls. Those of a batch share a folder that no single one of them owns. */
