@@ -1,6 +1,7 @@
 /**
  * Runs the benchmarks named on the command line (default: all) and prints their tables as Markdown, the figures that we
- * lose as well. Needs a quiet machine, ../shared, MAP_ENDPOINT_PYTHON and MAP_ENDPOINT_MONAI_PYTHON.
+ * lose as well. Needs a quiet machine, ../shared, MAP_ENDPOINT_PYTHON (test/interop/requirements.txt) and
+ * MAP_ENDPOINT_MONAI_PYTHON (bench/requirements.txt).
  *
  *     npm run bench [-- image-set whole-request --rounds 5]
  */
