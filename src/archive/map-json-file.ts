@@ -13,7 +13,11 @@ const maxMapJsonBytes = 1024 * 1024;
  */
 export async function readMapJson(bundleDir: string): Promise<MapJson> {
   const path = join(bundleDir, 'map.json');
-  const found = await stat(path).catch(() => undefined);
+  const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    // Only an absent file stands for the defaults: others would give another result than the author asked for.
+    throw new EndpointError('invalid_archive', 'map.json cannot be read.', { cause });
+  });
   if (!found) return parseMapJson({});
   if (!found.isFile() || found.size > maxMapJsonBytes) {
     throw new EndpointError('invalid_archive', 'map.json is no file of at most 1 MiB.');
