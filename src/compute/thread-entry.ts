@@ -10,9 +10,23 @@ interface ThreadTask {
   readonly input: unknown;
 }
 
+type TaskModule = Readonly<Record<string, (input: unknown) => unknown>>;
+
+/** Kept here: `import()` of a known module still costs a resolution each time, and a frame takes but milliseconds. */
+const modules = new Map<string, Promise<TaskModule>>();
+
+function moduleOf(url: string): Promise<TaskModule> {
+  let module = modules.get(url);
+  if (!module) {
+    module = import(url) as Promise<TaskModule>;
+    modules.set(url, module);
+  }
+  return module;
+}
+
 async function answerTask(task: ThreadTask): Promise<ThreadAnswer> {
   try {
-    const module = (await import(task.module)) as Record<string, (input: unknown) => unknown>;
+    const module = await moduleOf(task.module);
     const run = module[task.name];
     if (!run) throw new TypeError(`No task ${task.name}.`);
     return { id: task.id, ok: true, value: await run(task.input) };

@@ -2,12 +2,13 @@
  * Entry of a session child: onnxruntime and nothing else. The only module that loads onnxruntime, since its native
  * calls block the event loop and its crashes end the process.
  */
-import { rmdirSync, unlinkSync } from 'node:fs';
+import { readFileSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { env, InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import type { NetworkSignature, Tensor, TensorData, TensorInfo, TensorType } from '../imaging/tensor.ts';
 import type { Tensors } from './frame.ts';
+import { rewriteTransposedConvolutions } from './onnx/transposed-convolution.ts';
 import { describe, loadError, runError } from './onnxruntime-errors.ts';
 import type { FromSession, SessionDevice, ToSession } from './protocol.ts';
 import { checkTrialOutputs, refusal, type TrialShapes, trialInputs } from './trial.ts';
@@ -81,13 +82,30 @@ async function runWindow(sessionId: string, inputs: Tensors): Promise<Tensors> {
 async function load(sessionId: string, onnxPath: string, device: SessionDevice): Promise<NetworkSignature> {
   let session: InferenceSession;
   try {
-    session = await InferenceSession.create(onnxPath, sessionOptions(device));
+    session = await createSession(onnxPath, device);
   } catch (thrown) {
     throw loadError(thrown, onnxPath);
   }
   const signature = signatureOf(session);
   sessions.set(sessionId, session);
   return signature;
+}
+
+/** Larger files are loaded as they are: a rewriting holds the model in memory twice for a moment. */
+const maxRewrittenBytes = 512 * 1024 ** 2;
+
+async function createSession(onnxPath: string, device: SessionDevice): Promise<InferenceSession> {
+  const isCpuOnly = device.providers.every((name) => name === 'cpu');
+  const model = isCpuOnly && statSync(onnxPath).size <= maxRewrittenBytes ? readFileSync(onnxPath) : undefined;
+  const rewritten = model && rewriteTransposedConvolutions(model);
+  if (rewritten) {
+    try {
+      return await InferenceSession.create(rewritten, sessionOptions(device));
+    } catch {
+      // What is wrong with it is wrong with the file as well, which is what the user knows.
+    }
+  }
+  return InferenceSession.create(onnxPath, sessionOptions(device));
 }
 
 /** One run on a made-up input: shows what a load alone does not, and brings the memory to where requests will. */

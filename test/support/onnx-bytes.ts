@@ -39,17 +39,30 @@ export interface OnnxParts {
   readonly inputs?: readonly string[];
   /** A name is an open axis. */
   readonly dims?: readonly (number | string)[];
+  /** Default: the input's. */
+  readonly outputDims?: readonly (number | string)[];
+  /** Fields of the node behind its operator. */
+  readonly attributes?: readonly Buffer[];
 }
 
 /** A model with one node, y = operator(x). */
-export function onnxModel({ graph, model, operator = 'Identity', inputs = ['x'], dims = [4] }: OnnxParts = {}): Buffer {
-  const node = Buffer.concat([...inputs.map((name) => field(1, name)), field(2, 'y'), field(4, operator)]);
+export function onnxModel({
+  graph,
+  model,
+  operator = 'Identity',
+  inputs = ['x'],
+  dims = [4],
+  outputDims = dims,
+  attributes = [],
+}: OnnxParts = {}): Buffer {
+  const names = inputs.map((name) => field(1, name));
+  const node = Buffer.concat([...names, field(2, 'y'), field(4, operator), ...attributes]);
   const graphBytes = Buffer.concat([
     field(1, node),
     field(2, 'g'),
     graph ?? Buffer.alloc(0),
     field(11, valueInfo('x', dims)),
-    field(12, valueInfo('y', dims)),
+    field(12, valueInfo('y', outputDims)),
   ]);
   const operatorSet = Buffer.concat([field(1, ''), integer(2, 13)]);
   return Buffer.concat([integer(1, 8), field(7, graphBytes), model ?? Buffer.alloc(0), field(8, operatorSet)]);

@@ -13,18 +13,32 @@ export interface HealthImagingLocation {
   readonly maxSockets: number;
 }
 
+/** Kept-alive sockets, one agent for each protocol. */
+export interface HealthImagingAgents {
+  readonly http: HttpAgent;
+  readonly https: HttpsAgent;
+}
+
+/** The client's sockets; `destroy` of the client closes them. */
+export function createHealthImagingAgents({ maxSockets }: HealthImagingLocation): HealthImagingAgents {
+  const options = { keepAlive: true, maxSockets };
+  return { http: new HttpAgent(options), https: new HttpsAgent(options) };
+}
+
 /**
  * A client with keep-alive, one attempt a call (retries are ours: they cover the body as well) and no time limits but
  * ours. The SDK is imported on first use: it costs 0.13 s that no other request should pay.
  */
-export async function createHealthImagingClient(location: HealthImagingLocation): Promise<MedicalImagingClient> {
+export async function createHealthImagingClient(
+  location: HealthImagingLocation,
+  agents: HealthImagingAgents = createHealthImagingAgents(location),
+): Promise<MedicalImagingClient> {
   const { MedicalImagingClient } = await import('@aws-sdk/client-medical-imaging');
-  const agentOptions = { keepAlive: true, maxSockets: location.maxSockets };
   const { endpoint } = location;
   const region = location.region ?? (endpoint === undefined ? undefined : 'us-east-1');
   return new MedicalImagingClient({
     maxAttempts: 1,
-    requestHandler: { httpAgent: new HttpAgent(agentOptions), httpsAgent: new HttpsAgent(agentOptions) },
+    requestHandler: { httpAgent: agents.http, httpsAgent: agents.https },
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint, disableHostPrefix: true }),
     ...(location.credentials ? { credentials: location.credentials } : {}),

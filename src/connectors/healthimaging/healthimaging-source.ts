@@ -7,7 +7,12 @@ import { isAwsNotFound, isTransientAwsError, upstreamError } from '../aws-errors
 import type { EncodedFrame, ImageSource, InputReference, LoadedInput, SourceInstance } from '../image-source.ts';
 import { readStream } from '../read-stream.ts';
 import { defaultRetryPolicy, type RetryPolicy, withRetry } from '../retry.ts';
-import { createHealthImagingClient, type HealthImagingLocation } from './healthimaging-client.ts';
+import { FrameRequests } from './frame-requests.ts';
+import {
+  createHealthImagingAgents,
+  createHealthImagingClient,
+  type HealthImagingLocation,
+} from './healthimaging-client.ts';
 import { type DocumentInstance, type FrameDescription, parseMetadataDocument } from './metadata-document.ts';
 
 export interface HealthImagingOptions extends HealthImagingLocation {
@@ -25,11 +30,22 @@ interface ImageSetId {
   readonly imageSetId: string;
 }
 
+interface Connection {
+  readonly client: MedicalImagingClient;
+  readonly frames: FrameRequests;
+}
+
+async function connect(location: HealthImagingLocation): Promise<Connection> {
+  const agents = createHealthImagingAgents(location);
+  const client = await createHealthImagingClient(location, agents);
+  return { client, frames: new FrameRequests(client, agents) };
+}
+
 /** Reads an image set of AWS HealthImaging, or of a store with its API. */
 export class HealthImagingSource implements ImageSource {
   readonly #options: HealthImagingOptions;
   readonly #retry: RetryPolicy;
-  #client: Promise<MedicalImagingClient> | undefined;
+  #connection: Promise<Connection> | undefined;
 
   constructor(options: HealthImagingOptions) {
     this.#options = options;
@@ -60,8 +76,8 @@ export class HealthImagingSource implements ImageSource {
 
   /** Closes the kept-alive sockets. */
   async close(): Promise<void> {
-    (await this.#client)?.destroy();
-    this.#client = undefined;
+    (await this.#connection)?.client.destroy();
+    this.#connection = undefined;
   }
 
   #instance(id: ImageSetId, instance: DocumentInstance): SourceInstance {
@@ -94,9 +110,9 @@ export class HealthImagingSource implements ImageSource {
       what,
       maxCompressedDocumentBytes,
       signal,
-      async (client, abortSignal) => {
+      async ({ client }, abortSignal) => {
         const answer = await client.send(new GetImageSetMetadataCommand(id), { abortSignal });
-        return answer.imageSetMetadataBlob;
+        return answer.imageSetMetadataBlob as Readable;
       },
     );
     try {
@@ -114,13 +130,11 @@ export class HealthImagingSource implements ImageSource {
   }
 
   async #readFrame(id: ImageSetId, frame: FrameDescription, signal: AbortSignal): Promise<Uint8Array> {
-    const { GetImageFrameCommand } = await import('@aws-sdk/client-medical-imaging');
     const what = `frame ${frame.id} of image set ${id.imageSetId}`;
     const limit = frame.decodedBytes === undefined ? 512 * 1024 ** 2 : 2 * frame.decodedBytes + 1024 ** 2;
-    return this.#call('GetImageFrame', what, limit, signal, async (client, abortSignal) => {
-      const command = new GetImageFrameCommand({ ...id, imageFrameInformation: { imageFrameId: frame.id } });
-      return (await client.send(command, { abortSignal })).imageFrameBlob;
-    });
+    return this.#call('GetImageFrame', what, limit, signal, ({ frames }, abortSignal) =>
+      frames.send({ ...id, imageFrameId: frame.id }, abortSignal),
+    );
   }
 
   async #call(
@@ -128,16 +142,16 @@ export class HealthImagingSource implements ImageSource {
     what: string,
     limitBytes: number,
     signal: AbortSignal,
-    send: (client: MedicalImagingClient, abortSignal: AbortSignal) => Promise<unknown>,
+    send: (connection: Connection, abortSignal: AbortSignal) => Promise<Readable>,
   ): Promise<Uint8Array> {
-    this.#client ??= createHealthImagingClient(this.#options);
-    const client = await this.#client;
+    this.#connection ??= connect(this.#options);
+    const connection = await this.#connection;
     try {
       return await withRetry(
         async (attempt) => {
-          const body = await send(client, attempt.signal);
+          const body = await send(connection, attempt.signal);
           attempt.alive();
-          return readStream(body as Readable, limitBytes, attempt);
+          return readStream(body, limitBytes, attempt);
         },
         { policy: this.#retry, signal, isTransient: isTransientAwsError },
       );

@@ -1,6 +1,6 @@
 import type { ComputePool } from '../../compute/pool.ts';
 import { defineTask } from '../../compute/task.ts';
-import { decodeFrame, type FrameDecodeInput } from './frame-decoder.ts';
+import { type FrameDecodeInput, useDecodedFrame } from './frame-decoder.ts';
 import type { ImagePixelFormat } from './image-pixel.ts';
 import { unprocessable } from './unprocessable.ts';
 
@@ -18,12 +18,6 @@ export interface DecodeIntoVolumeInput {
   /** Value = stored value × slope + intercept (PS3.3 C.11.1), computed in double precision. */
   readonly slope: number;
   readonly intercept: number;
-}
-
-/** Least and greatest value written, for a window or a check. */
-export interface SliceRange {
-  readonly min: number;
-  readonly max: number;
 }
 
 const limits = { int16: [-32_768, 32_767], uint16: [0, 65_535] } as const;
@@ -58,34 +52,67 @@ function sliceOf({ volume, byteOffset, elementType, frame }: DecodeIntoVolumeInp
 }
 
 /** Decodes one frame into its slice of a shared volume. Runs on a compute thread: see {@link decodeFrameIntoVolume}. */
-export async function decodeIntoVolume(input: DecodeIntoVolumeInput): Promise<SliceRange> {
+export async function decodeIntoVolume(input: DecodeIntoVolumeInput): Promise<void> {
+  if (input.frame.samplesPerPixel !== 1) throw unprocessable('Colour frames cannot become a volume.');
+  return useDecodedFrame(input.frame, (pixels) =>
+    rescaleInto(sliceOf(input), storedValues(pixels, input.frame), input),
+  );
+}
+
+type StoredValues = ReturnType<typeof storedValues>;
+type Slice = ReturnType<typeof sliceOf>;
+
+function rescaleInto(out: Slice, stored: StoredValues, input: DecodeIntoVolumeInput): void {
   const { frame, elementType, slope, intercept } = input;
-  if (frame.samplesPerPixel !== 1) throw unprocessable('Colour frames cannot become a volume.');
-  const stored = storedValues(await decodeFrame(frame), frame);
-  const out = sliceOf(input);
   // What lies above BitsStored is no part of the value (old objects keep overlays there).
   const unused = frame.bitsAllocated === frame.bitsStored ? 0 : 32 - frame.bitsStored;
   const signed = frame.pixelRepresentation === 1;
+  if (elementType !== 'float32' && !alwaysFits(input)) {
+    const { min, max } = rangeOf(stored, unused, signed);
+    const [low, high] = limits[elementType];
+    const ends = [min * slope + intercept, max * slope + intercept];
+    const exact = Number.isInteger(slope) && Number.isInteger(intercept);
+    if (!exact || Math.min(...ends) < low || Math.max(...ends) > high) {
+      throw unprocessable(`Rescaled pixels do not fit in ${elementType}.`);
+    }
+  }
+  if (unused === 0 && slope === 1 && intercept === 0) {
+    out.set(stored);
+    return;
+  }
+  for (let at = 0; at < out.length; at++) {
+    out[at] = storedValue(stored[at] as number, unused, signed) * slope + intercept;
+  }
+}
+
+function storedValue(stored: number, unused: number, signed: boolean): number {
+  if (unused === 0) return stored;
+  return signed ? (stored << unused) >> unused : (stored << unused) >>> unused;
+}
+
+/** True when no stored value of the frame's precision can leave the element type: then no value needs a look. */
+function alwaysFits({ frame, elementType, slope, intercept }: DecodeIntoVolumeInput): boolean {
+  if (elementType === 'float32' || !Number.isInteger(slope) || !Number.isInteger(intercept)) return false;
+  const span = 2 ** frame.bitsStored;
+  const least = frame.pixelRepresentation === 1 ? -span / 2 : 0;
+  const ends = [least * slope + intercept, (least + span - 1) * slope + intercept];
+  const [low, high] = limits[elementType];
+  return Math.min(...ends) >= low && Math.max(...ends) <= high;
+}
+
+function rangeOf(stored: StoredValues, unused: number, signed: boolean): { min: number; max: number } {
   let min = Number.POSITIVE_INFINITY;
   let max = Number.NEGATIVE_INFINITY;
-  for (let at = 0; at < out.length; at++) {
-    let value = stored[at] as number;
-    if (unused !== 0) value = signed ? (value << unused) >> unused : (value << unused) >>> unused;
-    value = value * slope + intercept;
+  for (let at = 0; at < stored.length; at++) {
+    const value = storedValue(stored[at] as number, unused, signed);
     if (value < min) min = value;
     if (value > max) max = value;
-    out[at] = value;
-  }
-  if (elementType !== 'float32') {
-    const [low, high] = limits[elementType];
-    const exact = Number.isInteger(slope) && Number.isInteger(intercept);
-    if (!exact || min < low || max > high) throw unprocessable(`Rescaled pixels do not fit in ${elementType}.`);
   }
   return { min, max };
 }
 
 /** The task for a {@link ComputePool}. Use {@link runDecodeIntoVolume}, which also keeps the message small. */
-export const decodeFrameIntoVolume = defineTask<DecodeIntoVolumeInput, SliceRange>(
+export const decodeFrameIntoVolume = defineTask<DecodeIntoVolumeInput, void>(
   import.meta.url,
   './decode-task.ts',
   'decodeIntoVolume',
@@ -99,7 +126,7 @@ export async function runDecodeIntoVolume(
   pool: ComputePool,
   input: DecodeIntoVolumeInput,
   signal?: AbortSignal,
-): Promise<SliceRange> {
+): Promise<void> {
   const { bytes } = input.frame;
   const isWhole = bytes.byteLength === bytes.buffer.byteLength || bytes.buffer instanceof SharedArrayBuffer;
   const frame = isWhole ? input.frame : { ...input.frame, bytes: new Uint8Array(bytes) };

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { decodeHtj2k } from '../htj2k/decoder.ts';
+import { useDecodedHtj2k } from '../htj2k/decoder.ts';
 import { decodeWithWasm, type WasmCodec } from './codec-module.ts';
 import { isWholeJpeg, isWholeJpeg2000 } from './codestream-end.ts';
 import { type CodestreamHeader, hasAdobeSegment, jpeg2000Header, jpegHeader, unwrapJp2 } from './codestream-header.ts';
@@ -73,13 +73,14 @@ async function decodeJpeg2000(input: FrameDecodeInput): Promise<Uint8Array> {
   return fitSamples(decoded, header.bitsPerSample, header.signed, input);
 }
 
-async function decodeHtj2kFrame(input: FrameDecodeInput): Promise<Uint8Array> {
+function useHtj2kFrame<T>(input: FrameDecodeInput, use: (pixels: Uint8Array) => T): Promise<T> {
   checked(jpeg2000Header(input.bytes), input);
   if (!isWholeJpeg2000(input.bytes)) throw cut();
   const { columns, rows, samplesPerPixel, bitsAllocated } = input;
   const expected = { width: columns, height: rows, samplesPerPixel, bitsAllocated };
-  const decoded = await decodeHtj2k(input.bytes, 0, expected);
-  return fitSamples(decoded.pixels, decoded.bitsPerSample, decoded.signed, input);
+  return useDecodedHtj2k(input.bytes, 0, expected, ({ pixels, bitsPerSample, signed }) =>
+    use(fitSamples(pixels, bitsPerSample, signed, input)),
+  );
 }
 
 async function decodeJpegLs(input: FrameDecodeInput): Promise<Uint8Array> {
@@ -128,10 +129,13 @@ const decoders: Readonly<Record<string, Decode>> = {
   [transferSyntax.jpegLsNearLossless]: decodeJpegLs,
   [transferSyntax.jpeg2000Lossless]: decodeJpeg2000,
   [transferSyntax.jpeg2000]: decodeJpeg2000,
-  [transferSyntax.htj2kLossless]: decodeHtj2kFrame,
-  [transferSyntax.htj2kLosslessRpcl]: decodeHtj2kFrame,
-  [transferSyntax.htj2k]: decodeHtj2kFrame,
 };
+
+const htj2kSyntaxes: ReadonlySet<string> = new Set([
+  transferSyntax.htj2kLossless,
+  transferSyntax.htj2kLosslessRpcl,
+  transferSyntax.htj2k,
+]);
 
 /**
  * Decodes one frame to little-endian pixels, interleaved, of exactly `rows × columns × samples × bitsAllocated / 8`
@@ -141,11 +145,27 @@ const decoders: Readonly<Record<string, Decode>> = {
  * @throws EndpointError `unprocessable_image`: unknown syntax (named), damaged or contradicting codestream, wrong
  *   length or CRC-32
  */
-export async function decodeFrame(input: FrameDecodeInput): Promise<Uint8Array> {
-  const { transferSyntaxUid, expectedCrc32 } = input;
+export const decodeFrame = (input: FrameDecodeInput): Promise<Uint8Array> =>
+  useDecodedFrame(input, (pixels) => (htj2kSyntaxes.has(input.transferSyntaxUid) ? pixels.slice() : pixels));
+
+/**
+ * {@link decodeFrame} without a copy of the pixels: they may lie in the codec's own memory and are `use`'s only until it
+ * returns.
+ */
+export async function useDecodedFrame<T>(input: FrameDecodeInput, use: (pixels: Uint8Array) => T): Promise<T> {
+  const { transferSyntaxUid } = input;
+  const useVerified = (pixels: Uint8Array): T => {
+    verify(pixels, input);
+    return use(pixels);
+  };
+  if (htj2kSyntaxes.has(transferSyntaxUid)) return useHtj2kFrame(input, useVerified);
   const decode = isNativeSyntax(transferSyntaxUid) ? decodeNative : decoders[transferSyntaxUid];
   if (!decode) throw unprocessable(`Pixel data of transfer syntax ${transferSyntaxUid} are not supported.`);
-  const pixels = await decode(input);
+  return useVerified(await decode(input));
+}
+
+function verify(pixels: Uint8Array, input: FrameDecodeInput): void {
+  const { expectedCrc32 } = input;
   const expected = frameBytes(input);
   if (pixels.length !== expected) {
     throw unprocessable(`A frame has ${pixels.length} decoded bytes, the image declares ${expected}.`);
@@ -155,5 +175,4 @@ export async function decodeFrame(input: FrameDecodeInput): Promise<Uint8Array> 
       'The CRC-32 of a decoded frame differs from the one that the store tells: the frame is damaged.',
     );
   }
-  return pixels;
 }

@@ -37,11 +37,25 @@ const damaged = (message: string): EndpointError => new EndpointError('unprocess
  * @param expected - refuse a codestream that declares anything else
  * @throws EndpointError `unprocessable_image`
  */
-export async function decodeHtj2k(
+export const decodeHtj2k = (
   bytes: Uint8Array,
   resolutionLevel = 0,
   expected?: Htj2kExpectation,
-): Promise<DecodedHtj2k> {
+): Promise<DecodedHtj2k> =>
+  useDecodedHtj2k(bytes, resolutionLevel, expected, (decoded) => ({ ...decoded, pixels: decoded.pixels.slice() }));
+
+/**
+ * {@link decodeHtj2k} without the copy: `use` gets the pixels where the codec wrote them. They are gone when it returns,
+ * so it must be done with them by then, and must not decode or encode anything meanwhile.
+ *
+ * @throws EndpointError `unprocessable_image`; what `use` throws
+ */
+export async function useDecodedHtj2k<T>(
+  bytes: Uint8Array,
+  resolutionLevel: number,
+  expected: Htj2kExpectation | undefined,
+  use: (decoded: DecodedHtj2k) => T,
+): Promise<T> {
   const { HTJ2KDecoder } = await openJph();
   const decoder = new HTJ2KDecoder();
   try {
@@ -65,11 +79,11 @@ export async function decodeHtj2k(
     }
     const { width, height } = decoder.calculateSizeAtDecompositionLevel(resolutionLevel);
     decoder.decodeSubResolution(resolutionLevel);
-    const pixels = decoder.getDecodedBuffer().slice();
+    const pixels = decoder.getDecodedBuffer();
     if (pixels.length !== width * height * info.componentCount * bytesPerSample) {
       throw damaged('The HTJ2K codestream decodes to another size than it declares.');
     }
-    return {
+    return use({
       pixels,
       width,
       height,
@@ -77,7 +91,7 @@ export async function decodeHtj2k(
       bitsPerSample: info.bitsPerSample,
       signed: info.isSigned,
       decompositions,
-    };
+    });
   } catch (thrown) {
     if (thrown instanceof EndpointError) throw thrown;
     // The codec throws bare numbers (pointers into its heap) and traps.

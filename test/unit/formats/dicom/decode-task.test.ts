@@ -31,10 +31,7 @@ const slice = (
 describe('decodeIntoVolume', () => {
   it('writes rescaled values at its place of the shared volume and nowhere else', async () => {
     const volume = new SharedArrayBuffer(12);
-    expect(await decodeIntoVolume(slice([0, 100], { volume, byteOffset: 4, intercept: -1024 }))).toEqual({
-      min: -1024,
-      max: -924,
-    });
+    await decodeIntoVolume(slice([0, 100], { volume, byteOffset: 4, intercept: -1024 }));
     expect([...new Int16Array(volume)]).toEqual([0, 0, -1024, -924, 0, 0]);
     const floats = new SharedArrayBuffer(8);
     await decodeIntoVolume(slice([3, -4], { volume: floats, elementType: 'float32', slope: 0.1, intercept: 0.5 }));
@@ -54,6 +51,7 @@ describe('decodeIntoVolume', () => {
   it('refuses values that the element type cannot hold, and colour', async () => {
     await expect(decodeIntoVolume(slice([32767, 0], { intercept: 1 }))).rejects.toThrow(/do not fit in int16/);
     await expect(decodeIntoVolume(slice([1, 2], { slope: 0.5 }))).rejects.toThrow(/do not fit in int16/);
+    await expect(decodeIntoVolume(slice([1], { elementType: 'uint16', intercept: -2 }))).rejects.toThrow(/in uint16/);
     await expect(decodeIntoVolume(slice([1, 2], {}, { samplesPerPixel: 3 }))).rejects.toThrow(/Colour/);
   });
 
