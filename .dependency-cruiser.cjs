@@ -1,9 +1,10 @@
 // The layers of the project as an allow-list (docs/architecture.md): what a folder may import, everything else is an error.
-const everyone = ['^src/(api|config|errors|logger|compiled-url|version)([./]|$)'];
+const everyone = ['^src/(api|config|errors|logger|compiled-url|durable-files|version)([./]|$)'];
 const allow = {
   api: [],
   imaging: [],
-  server: ['api', 'model-cache', 'pipeline-host', 'server'],
+  server: ['api', 'model-cache', 'pipeline-host', 'async-jobs', 'server'],
+  'async-jobs': ['async-jobs'],
   archive: ['archive'],
   'model-cache': ['archive', 'sessions', 'imaging', 'model-cache'],
   sessions: ['imaging', 'sessions'],

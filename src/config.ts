@@ -1,5 +1,6 @@
 import { availableParallelism, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { type BatchSettings, batchStrategies } from './api/batch-settings.ts';
 import { EndpointError } from './errors.ts';
 
@@ -36,6 +37,8 @@ export interface EndpointConfig {
   readonly maxArchiveBytes: number;
   readonly maxArchiveEntries: number;
   readonly requestTimeoutSeconds: number;
+  /** Limit of a background request's work, counted from its acceptance. */
+  readonly backgroundTimeoutSeconds: number;
   readonly maxBodyBytes: number;
   /** Lines that one JSON Lines request may have. */
   readonly maxBatchLines: number;
@@ -55,6 +58,11 @@ export interface EndpointConfig {
   /** Endpoint of HealthImaging where it is not AWS's own; then the host prefix is switched off. */
   readonly healthImagingEndpoint: string | undefined;
   readonly s3Endpoint: string | undefined;
+  /** `s3://` or `file://`, with a trailing slash: where asynchronous answers and errors go (local mode). */
+  readonly asyncOutputUri: string;
+  readonly asyncFailureUri: string;
+  /** A webhook's URL or a `file://` URI; undefined: finished asynchronous jobs are not told. */
+  readonly asyncNotifyUri: string | undefined;
 }
 
 export type ExecutionProvider = 'cpu' | 'cuda' | 'webgpu';
@@ -73,6 +81,8 @@ export interface ConfigOverrides {
   readonly dataDir?: string | undefined;
   readonly allowedUris?: readonly string[] | undefined;
   readonly healthImagingEndpoint?: string | undefined;
+  readonly asyncOutput?: string | undefined;
+  readonly asyncNotify?: string | undefined;
 }
 
 const gibibyte = 1024 ** 3;
@@ -96,6 +106,12 @@ export function parseConfig(
   const maxQueuedRequests = integer(env, 'MAX_QUEUED_REQUESTS', 100, 0, 100_000);
   const allowedDatastores = list(env, 'ALLOWED_DATASTORES');
   const batch = batchOf(env);
+  const dataDir = resolve(
+    overrides.dataDir ??
+      text(env, 'DATA_DIR') ??
+      (mode === 'local' ? './.map-endpoint' : join(tmpdir(), 'map-endpoint')),
+  );
+  const asyncOutput = overrides.asyncOutput ?? text(env, 'ASYNC_OUTPUT_URI') ?? join(dataDir, 'async-output');
   return {
     host: overrides.host ?? text(env, 'HOST') ?? (mode === 'serve' ? '0.0.0.0' : '127.0.0.1'),
     port,
@@ -103,11 +119,7 @@ export function parseConfig(
     modelUrlForm: modelUrlForm(env),
     modelDataUrl: overrides.modelDataUrl ?? text(env, 'MODEL_DATA_URL') ?? (mode === 'local' ? './models' : undefined),
     modelRefreshSeconds: number(env, 'MODEL_REFRESH_SECONDS', 30, 0, 86_400),
-    dataDir: resolve(
-      overrides.dataDir ??
-        text(env, 'DATA_DIR') ??
-        (mode === 'local' ? './.map-endpoint' : join(tmpdir(), 'map-endpoint')),
-    ),
+    dataDir,
     allowedUris: overrides.allowedUris ?? list(env, 'ALLOWED_URIS') ?? [],
     allowedDatastores,
     executionProviders: providers(env),
@@ -128,6 +140,7 @@ export function parseConfig(
     maxArchiveBytes: integer(env, 'MAX_ARCHIVE_BYTES', 8 * gibibyte, 1, Number.MAX_SAFE_INTEGER),
     maxArchiveEntries: integer(env, 'MAX_ARCHIVE_ENTRIES', 10_000, 1, 1_000_000),
     requestTimeoutSeconds: number(env, 'REQUEST_TIMEOUT_SECONDS', managed ? 55 : 3_500, 0.001, 86_400),
+    backgroundTimeoutSeconds: number(env, 'BACKGROUND_TIMEOUT_SECONDS', 3_600, 1, 604_800),
     // A batch job that was told to send more than our default will send it.
     maxBodyBytes: integer(
       env,
@@ -155,6 +168,9 @@ export function parseConfig(
     healthImagingEndpoint:
       overrides.healthImagingEndpoint ?? text(env, 'AWS_ENDPOINT_URL_MEDICAL_IMAGING') ?? text(env, 'AWS_ENDPOINT_URL'),
     s3Endpoint: text(env, 'AWS_ENDPOINT_URL_S3') ?? text(env, 'AWS_ENDPOINT_URL'),
+    asyncOutputUri: place('ASYNC_OUTPUT_URI', asyncOutput),
+    asyncFailureUri: place('ASYNC_FAILURE_URI', text(env, 'ASYNC_FAILURE_URI') ?? asyncOutput),
+    asyncNotifyUri: notifyUri(overrides.asyncNotify ?? text(env, 'ASYNC_NOTIFY_URI')),
   };
 }
 
@@ -247,6 +263,26 @@ function logLevel(env: Environment): LogLevel {
   const levels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
   if (!levels.includes(level)) throw malformed('LOG_LEVEL', levels.join(', '));
   return level as LogLevel;
+}
+
+/** A prefix that outputs go under, as a URI that ends in a slash. */
+function place(name: string, value: string): string {
+  const isS3 = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#]*)?$/.test(value);
+  const isFile = value.startsWith('file:///') && URL.canParse(value);
+  if (!isS3 && !isFile && /^[A-Za-z][A-Za-z0-9+.-]*:/.test(value))
+    throw malformed(name, 's3://bucket/prefix/ or a folder');
+  const uri = isS3 || isFile ? value : pathToFileURL(resolve(value)).href;
+  return `${uri.replace(/\/+$/, '')}/`;
+}
+
+/** A webhook's URL (plain HTTP to this machine only) or a file. */
+function notifyUri(value: string | undefined): string | undefined {
+  if (value === undefined || value.startsWith('file:///')) return value;
+  if (!/^[A-Za-z][A-Za-z0-9+.-]*:/.test(value)) return pathToFileURL(resolve(value)).href;
+  const url = URL.parse(value);
+  const isLoopback = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback)) return url.href;
+  throw malformed('ASYNC_NOTIFY_URI', 'an https:// URL, an http:// URL of this machine, or a file');
 }
 
 function modelUrlForm(env: Environment): 'given' | 'parent' {

@@ -5,6 +5,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startAsyncJobs } from './async.ts';
 import { type ConfigOverrides, type EndpointConfig, parseConfig } from './config.ts';
 import { EndpointError } from './errors.ts';
 import { createLogger } from './logger.ts';
@@ -13,6 +14,7 @@ import { CustomHost } from './pipeline-host/custom/custom-host.ts';
 import { type JobRequest, PipelineHost } from './pipeline-host/pipeline-host.ts';
 import { ScratchRoot } from './scratch-root.ts';
 import { createApp } from './server/app.ts';
+import { BackgroundJobs } from './server/background.ts';
 import { Health } from './server/health.ts';
 import { Invoker } from './server/invocation.ts';
 import { EndpointMetrics } from './server/metrics.ts';
@@ -36,6 +38,10 @@ export interface RunningEndpoint {
 /** SIGTERM is followed by SIGKILL after 30 s: running requests get this much of it. */
 const drainMs = 25_000;
 const customCancelGraceMs = 5000;
+/** Asynchronous jobs that are stopped are not lost: they get less. */
+const asyncGraceMs = 5_000;
+/** A background job that is stopped must still say so in its `status.json`, before the SIGKILL. */
+const backgroundGraceMs = 18_000;
 
 /**
  * Starts the endpoint and resolves when it listens and its processes are ready.
@@ -121,18 +127,31 @@ async function start(
     consecutiveFailedStarts: () => Math.max(host.consecutiveFailedStarts, sessions.consecutiveFailedStarts),
     warnings: () => sessions.warnings,
   });
-  const metrics = metricsOf(host, custom, sessions, models);
+  const asyncBacklog = mode === 'local' ? () => asyncJobs?.jobs.waiting ?? 0 : undefined;
+  const metrics = metricsOf(host, custom, sessions, models, asyncBacklog);
+  const background = new BackgroundJobs({
+    host,
+    modelTimeoutSeconds: models.directory.timeoutSeconds,
+    timeoutSeconds: config.backgroundTimeoutSeconds,
+    scratchRoot: join(scratch.dir, 'background'),
+    metrics,
+    logger,
+  });
+  const invoker = new Invoker({
+    host,
+    models: models.directory,
+    metrics,
+    maxBodyBytes: config.maxBodyBytes,
+    concurrentLines: config.pipelines,
+    maxLines: config.maxBatchLines,
+    background,
+  });
+  const asyncJobs =
+    mode === 'local' ? await startAsyncJobs({ config, host, invoker, logger, scratchDir: scratch.dir }) : undefined;
   const app = createApp({
     logger,
     health,
-    invoker: new Invoker({
-      host,
-      models: models.directory,
-      metrics,
-      maxBodyBytes: config.maxBodyBytes,
-      concurrentLines: config.pipelines,
-      maxLines: config.maxBatchLines,
-    }),
+    invoker,
     metrics,
     registry: models.registry,
     oipModels: models.named,
@@ -144,9 +163,12 @@ async function start(
     authToken: config.authToken,
     managementToken: config.managementToken,
     ...(store ? { local: { host: config.host, storeUrl: store.url } } : {}),
+    ...(asyncJobs ? { asyncJobs } : {}),
   });
   const server = await listen(app.listen(config.port, config.host));
-  started.push(() => drain(server));
+  started.push(async () => {
+    await Promise.all([drain(server), background.close(backgroundGraceMs), asyncJobs?.jobs.close(asyncGraceMs)]);
+  });
   await host.whenReady();
   health.start();
   logger.info({ mode, managed: config.managed }, 'ready');
@@ -166,6 +188,7 @@ function metricsOf(
   custom: CustomHost | undefined,
   sessions: SessionPool,
   models: Models,
+  asyncBacklog: (() => number) | undefined,
 ): EndpointMetrics {
   return new EndpointMetrics({
     queuedJobs: () => host.queued + (custom?.queued ?? 0),
@@ -179,6 +202,7 @@ function metricsOf(
     providerFallback: () => sessions.warnings.length,
     models: () => models.status(),
     evictions: () => models.evictions(),
+    ...(asyncBacklog ? { asyncBacklog } : {}),
   });
 }
 
@@ -224,6 +248,7 @@ function pipelineSettings(config: EndpointConfig, storeUrl: string | undefined) 
     threads: config.workers,
     workers: config.workers,
     maxAnswerBytes: config.maxBodyBytes,
+    ...(storeUrl === undefined ? {} : { storeUris: [config.asyncOutputUri, config.asyncFailureUri] }),
     logLevel: config.logLevel,
   };
 }

@@ -20,13 +20,14 @@ const requestSchema = z.strictObject({
   output: z.strictObject({ uri: z.string().min(1).max(2048) }).optional(),
   model: z.string().min(1).max(1024).optional(),
   inferenceId: inferenceIdSchema.optional(),
+  mode: z.literal('background', 'must be "background" where it is given').optional(),
 });
 
 /** A parsed JSON request: one request is one inference over all its inputs. */
 export type InvocationRequest = z.infer<typeof requestSchema>;
 
 /** Keys that later versions give a meaning; refused until then, so that no client relies on their being ignored. */
-const reservedKeys = ['mode', 'publish', 'prompts'];
+const reservedKeys = ['publish', 'prompts'];
 
 /**
  * Parses a JSON request body. The workshop's flat form `{datastoreId, imageSetId}` is turned into `inputs`.

@@ -9,6 +9,8 @@ export interface LocalFlags {
   readonly models?: string;
   readonly data?: string;
   readonly allow: readonly string[];
+  readonly asyncOutput?: string;
+  readonly asyncNotify?: string;
   readonly json: boolean;
 }
 
@@ -22,6 +24,8 @@ export async function runLocal(flags: LocalFlags): Promise<void> {
       port: flags.port,
       modelDataUrl: flags.models,
       dataDir: flags.data,
+      asyncOutput: flags.asyncOutput,
+      asyncNotify: flags.asyncNotify,
       // Without the flag, ALLOWED_URIS counts.
       allowedUris: flags.allow.length > 0 ? flags.allow : undefined,
     },

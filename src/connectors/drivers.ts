@@ -1,5 +1,7 @@
+import type { Logger } from '../logger.ts';
 import { AllowedUris } from './allowed-uris.ts';
 import { BodySource } from './body/body-source.ts';
+import { FileTransfers } from './file-transfers.ts';
 import { FilesystemSink } from './filesystem/filesystem-sink.ts';
 import { FilesystemSource } from './filesystem/filesystem-source.ts';
 import { HealthImagingSource } from './healthimaging/healthimaging-source.ts';
@@ -16,18 +18,21 @@ export interface ConnectorSettings {
   readonly region?: string | undefined;
   readonly healthImagingEndpoint?: string | undefined;
   readonly s3Endpoint?: string | undefined;
+  /** Prefixes that {@link FileTransfers} may write under. */
+  readonly storeUris?: readonly string[] | undefined;
 }
 
 export interface Connectors {
   readonly sources: readonly ImageSource[];
   readonly sinks: readonly OutputSink[];
+  readonly transfers: FileTransfers;
 }
 
 /** Sockets kept open to each service: as many frames or objects are fetched at once. */
 const maxSockets = 32;
 
 /** Wires every driver of the image source and output sink ports. No SDK is loaded before its first use. */
-export function createConnectors(settings: ConnectorSettings): Connectors {
+export function createConnectors(settings: ConnectorSettings, logger: Logger): Connectors {
   const allowed = new AllowedUris(settings.allowedUris);
   const { region } = settings;
   const endpoint = settings.healthImagingEndpoint;
@@ -46,7 +51,8 @@ export function createConnectors(settings: ConnectorSettings): Connectors {
       new S3Source(objects, allowed),
       new BodySource(),
     ],
-    sinks: [new FilesystemSink(allowed), new S3Sink(objects, allowed)],
+    sinks: [new FilesystemSink(allowed), new S3Sink(objects, allowed, logger)],
+    transfers: new FileTransfers({ objects, readable: allowed, writable: new AllowedUris(settings.storeUris ?? []) }),
   };
 }
 

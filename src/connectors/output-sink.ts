@@ -11,6 +11,14 @@ export interface OutputSink {
    * @param prefixUri - `{output.uri}/{model}/{inferenceId}/`, with its trailing slash
    */
   readResult(prefixUri: string, signal: AbortSignal): Promise<unknown>;
+  /** The last status under a prefix, parsed; undefined when there is none, or none that can be read. */
+  readStatus(prefixUri: string, signal: AbortSignal): Promise<unknown>;
+  /**
+   * Writes `status.json` under a prefix, at once. Not while a transaction is open there.
+   *
+   * @throws EndpointError `forbidden`, `upstream_failed`
+   */
+  writeStatus(prefixUri: string, status: unknown): Promise<void>;
   /** Removes what an interrupted transaction left under a prefix; a committed result stays. */
   discard(prefixUri: string): Promise<void>;
   /** Starts writing under a prefix. Nothing is visible as a result before `commit`. */

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
+import type { BackgroundStatus } from '../api/background-status.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
-import type { Handler, ModelFacts } from './contract.ts';
+import type { ModelFacts } from './contract.ts';
 import { ModelHandler, type ModelHandlerOptions } from './model-handler.ts';
 
 /** A model as a pipeline process knows it. */
@@ -12,7 +13,7 @@ interface CatalogModel {
 }
 
 interface Initialized {
-  readonly handler: Handler;
+  readonly handler: ModelHandler;
   readonly facts: ModelFacts;
 }
 
@@ -41,8 +42,13 @@ export class HandlerCatalog {
     return facts;
   }
 
-  async handlerOf(model: CatalogModel): Promise<Handler> {
+  async handlerOf(model: CatalogModel): Promise<ModelHandler> {
     return (await this.#initialized(model)).handler;
+  }
+
+  /** Writes the status of a background request. */
+  async writeStatus(prefixUri: string, status: BackgroundStatus): Promise<void> {
+    await this.#options.sinks.find((sink) => sink.accepts(prefixUri))?.writeStatus(prefixUri, status);
   }
 
   /** Removes what a process that died had begun to write under a prefix. */

@@ -3,6 +3,7 @@
  * `inference` → `postprocess`) on lists of requests; the result list has the same length and order, and an element may
  * be an error, which fails that item alone.
  */
+import type { BackgroundPlan } from '../api/background-status.ts';
 import type { TimingsMs } from '../api/invocation.ts';
 import type { Network } from '../imaging/network.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
@@ -15,6 +16,8 @@ export interface HandlerRequest {
   /** Lower-case header names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly requestId: string;
+  /** The work goes on after the answer: where its progress is written. */
+  readonly background?: BackgroundPlan;
   /** Set where the call itself says what its body is (`/v2/…/infer`); other calls' bodies speak for themselves. */
   readonly protocol?: 'oip';
   /** Aborted when this request alone is cancelled, or the whole call; its reason is the error to throw. */

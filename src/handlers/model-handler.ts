@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { BackgroundPlan } from '../api/background-status.ts';
 import { type InvocationRequest, inferenceIdSchema, parseInvocationRequest } from '../api/invocation.ts';
 import type { MapJson } from '../api/map-json.ts';
 import { readMapJson } from '../archive/map-json-file.ts';
@@ -11,6 +12,7 @@ import type { NetworkSignature } from '../imaging/tensor.ts';
 import { compileBundle } from '../monai/bundle/compile-bundle.ts';
 import type { CompiledBundle } from '../monai/bundle/compiled-bundle.ts';
 import { readMetadata } from '../monai/bundle/metadata.ts';
+import { ProgressWriter, planBackground } from '../pipeline/background.ts';
 import { checkMapJson } from '../pipeline/check-map-json.ts';
 import { runImagingJob } from '../pipeline/imaging-application.ts';
 import { deliverAnswer, deliveryOf } from './answer-delivery.ts';
@@ -46,6 +48,9 @@ interface Loaded {
 
 /** A request without its body: where the images are and where the results go. */
 type ImagingRequest = Omit<InvocationRequest, 'inputs' | 'model'> & { readonly inputs: readonly InputReference[] };
+
+/** What a plan needs of the context of a call. */
+type PlanContext = Pick<HandlerContext, 'systemProperties' | 'manifest' | 'signal'>;
 
 const inferenceIdHeader = 'x-amzn-sagemaker-inference-id';
 
@@ -117,15 +122,35 @@ export class ModelHandler implements Handler {
     });
   }
 
+  /**
+   * Finds out of a background request where it writes and what became of it before. Runs beside other work.
+   *
+   * @throws EndpointError `invalid_request`, `conflict`, `forbidden`
+   */
+  async plan(request: HandlerRequest, context: PlanContext): Promise<BackgroundPlan> {
+    if (!this.#loaded) throw new EndpointError('internal', 'The handler is not initialized.');
+    const { bundle, mapJson } = this.#loaded;
+    if (!bundle) throw takesTensorsOnly();
+    const imaging = await parseRequest(request, '');
+    return await planBackground({
+      inputs: imaging.inputs,
+      outputUri: imaging.output?.uri,
+      inferenceId: imaging.inferenceId ?? inferenceIdOf(request),
+      bundle,
+      mapJson,
+      model: { name: context.systemProperties.model_name, sha256: context.manifest.sha256 },
+      sinks: this.#options.sinks,
+      signal: context.signal,
+    });
+  }
+
   async #handleOne(request: HandlerRequest, context: HandlerContext): Promise<HandlerResult> {
     if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
     const { bundle, mapJson } = this.#loaded;
-    if (!bundle) {
-      const message = 'This model takes tensors only: send a request of the Open Inference Protocol.';
-      throw new EndpointError('invalid_request', message);
-    }
+    if (!bundle) throw takesTensorsOnly();
     const delivery = deliveryOf(request.headers.accept);
     const imaging = await parseRequest(request, context.scratchDir);
+    const progress = this.#progressOf(imaging, request.background);
     const { answer, files } = await runImagingJob({
       inputs: imaging.inputs,
       outputUri: imaging.output?.uri,
@@ -141,13 +166,31 @@ export class ModelHandler implements Handler {
       scratchDir: context.scratchDir,
       elapsedMs: context.waitedMs,
       warnings: context.warnings,
-      progress: (fraction, phase) => context.progress(fraction, phase),
-      writing: (prefixUri) => context.writing(prefixUri),
-    });
+      progress: (fraction, phase) => {
+        progress?.update(fraction, phase);
+        context.progress(fraction, phase);
+      },
+      writing: async (prefixUri) => {
+        await progress?.stop();
+        context.writing(prefixUri);
+      },
+    }).finally(() => progress?.stop());
     const { maxAnswerBytes: maxBytes } = this.#options;
     return await deliverAnswer(answer, files, { delivery, maxBytes, scratchDir: context.scratchDir });
   }
+
+  #progressOf(imaging: ImagingRequest, plan: BackgroundPlan | undefined): ProgressWriter | undefined {
+    if ((imaging.mode === 'background') !== (plan !== undefined)) {
+      const message = '"mode": "background" is for single requests by HTTP; this one came another way. Leave it out.';
+      throw new EndpointError('invalid_request', message);
+    }
+    const sink = plan && this.#options.sinks.find((candidate) => candidate.accepts(plan.prefixUri));
+    return plan && sink && new ProgressWriter(sink, plan.prefixUri, plan);
+  }
 }
+
+const takesTensorsOnly = (): EndpointError =>
+  new EndpointError('invalid_request', 'This model takes tensors only: send a request of the Open Inference Protocol.');
 
 /** A JSON body names its inputs; any other body is the input. */
 async function parseRequest(request: HandlerRequest, scratchDir: string): Promise<ImagingRequest> {

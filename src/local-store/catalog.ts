@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder, publishFolder, readJson, replaceFile, syncFolder, writeFlushed } from './durable-files.ts';
+import { makeFolder, publishFolder, readJson, replaceFile, syncFolder, writeFlushed } from '../durable-files.ts';
 import { type StoreLayout, storeLayout, versionFiles } from './layout.ts';
 import type { DatastoreRecord, ImageSetVersion, ImportJobRecord } from './records.ts';
 import { notFound } from './service-error.ts';

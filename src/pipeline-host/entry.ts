@@ -2,21 +2,24 @@
  * Entry of a pipeline process: receives jobs from the front, runs them through the model's handler, one at a time.
  * It has the AWS credentials and the compute threads; the networks run in session children.
  */
+import type { BackgroundPlan } from '../api/background-status.ts';
 import { ThreadPool } from '../compute/pool.ts';
 import { createConnectors } from '../connectors/drivers.ts';
+import type { FileTransfers } from '../connectors/file-transfers.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import { HandlerCatalog } from '../handlers/catalog.ts';
 import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
 import { JobCancels } from './job-cancels.ts';
-import type { FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
+import type { Errand, FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
 
 type PrepareMessage = Extract<ToPipeline, { type: 'prepare' }>;
 
 interface Running {
   readonly catalog: HandlerCatalog;
+  readonly transfers: FileTransfers;
   readonly networks: SessionNetworks;
   readonly settings: PipelineSettings;
   readonly logger: Logger;
@@ -30,15 +33,20 @@ function send(message: FromPipeline): void {
 
 const slots = new RemoteSlots(send);
 const cancels = new JobCancels();
+/** Errands by their id. */
+const stops = new Map<number, AbortController>();
 let running: Running | undefined;
 
 function configure(settings: PipelineSettings): void {
   const pool = new ThreadPool(settings.threads);
+  const logger = createLogger('pipeline', settings.logLevel);
+  const { sources, sinks, transfers } = createConnectors(settings, logger);
   running = {
-    catalog: new HandlerCatalog({ pool, maxAnswerBytes: settings.maxAnswerBytes, ...createConnectors(settings) }),
+    catalog: new HandlerCatalog({ pool, maxAnswerBytes: settings.maxAnswerBytes, sources, sinks }),
+    transfers,
     networks: new SessionNetworks(slots),
     settings,
-    logger: createLogger('pipeline', settings.logLevel),
+    logger,
   };
   send({ type: 'ready' });
 }
@@ -52,6 +60,53 @@ async function prepare({ catalog, logger }: Running, message: PrepareMessage): P
     if (error.code === 'internal')
       logger.error({ error: loggableError(thrown), model: model.name }, 'initialize failed');
     send({ type: 'unprepared', id, error: error.toJSON() });
+  }
+}
+
+async function doErrand(
+  { transfers, catalog }: Running,
+  errand: Errand,
+  signal: AbortSignal,
+): Promise<BackgroundPlan | undefined> {
+  switch (errand.kind) {
+    case 'fetch':
+      await transfers.fetch(errand, signal);
+      return undefined;
+    case 'store':
+      await transfers.store(errand, signal);
+      return undefined;
+    case 'status':
+      await catalog.writeStatus(errand.prefixUri, errand.status);
+      return undefined;
+    case 'plan': {
+      const { name, dir, digest } = errand.model;
+      const handler = await catalog.handlerOf(errand.model);
+      const systemProperties = { model_dir: dir, gpu_id: null, model_name: name };
+      return await handler.plan(errand.request, { systemProperties, manifest: { sha256: digest }, signal });
+    }
+  }
+}
+
+async function answerErrand(own: Running, id: number, errand: Errand): Promise<void> {
+  const controller = new AbortController();
+  stops.set(id, controller);
+  try {
+    const plan = await doErrand(own, errand, controller.signal);
+    send({ type: 'errand-done', id, ...(plan ? { plan } : {}) });
+  } catch (thrown) {
+    const error = asEndpointError(thrown);
+    if (error.code === 'internal') own.logger.error({ error: loggableError(thrown) }, 'errand failed');
+    send({ type: 'errand-done', id, error: error.toJSON() });
+  } finally {
+    stops.delete(id);
+  }
+}
+
+async function discard({ catalog, logger }: Running, prefixUri: string): Promise<void> {
+  try {
+    await catalog.discard(prefixUri);
+  } catch (thrown) {
+    logger.warn({ error: loggableError(thrown) }, 'what a process that died had written cannot be removed');
   }
 }
 
@@ -105,8 +160,14 @@ process.on('message', (received) => {
     case 'refused':
       slots.refused(message.id, message.error);
       break;
+    case 'errand':
+      void answerErrand(running, message.id, message.errand);
+      break;
+    case 'stop-errand':
+      stops.get(message.id)?.abort(EndpointError.fromBody(message.error));
+      break;
     case 'discard':
-      void running.catalog.discard(message.prefixUri);
+      void discard(running, message.prefixUri);
       break;
   }
 });

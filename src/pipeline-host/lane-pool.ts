@@ -1,8 +1,9 @@
+import type { BackgroundPlan } from '../api/background-status.ts';
 import type { ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import { Lane, type LaneProcess } from './lane.ts';
-import type { PipelineModel } from './protocol.ts';
+import type { Errand, PipelineModel } from './protocol.ts';
 
 export interface LanePoolOptions {
   /** Most processes. */
@@ -89,6 +90,15 @@ export class LanePool {
       const lane = this.#any();
       await lane.process.ready;
       if (!lane.retired) return await lane.process.prepare(model, signature);
+    }
+  }
+
+  /** Has a process, which may have a job, do a small work. Throws EndpointError as it does. */
+  async errand(errand: Errand, signal: AbortSignal): Promise<BackgroundPlan | undefined> {
+    for (;;) {
+      const lane = this.#any();
+      await lane.process.ready;
+      if (!lane.retired) return await lane.process.errand(errand, signal);
     }
   }
 

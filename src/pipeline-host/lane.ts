@@ -12,7 +12,7 @@ interface LaneJob {
 /** What a lane needs of its process; a fake one is given in tests. */
 export type LaneProcess = Pick<
   PipelineProcess,
-  'pid' | 'ready' | 'preparing' | 'prepare' | 'run' | 'cancelRequest' | 'discard' | 'kill'
+  'pid' | 'ready' | 'preparing' | 'prepare' | 'errand' | 'run' | 'cancelRequest' | 'discard' | 'kill'
 >;
 
 /** A job that ends before is not measured: to look at a process takes longer than such a job may. */

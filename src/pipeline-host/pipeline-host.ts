@@ -1,3 +1,4 @@
+import type { BackgroundPlan } from '../api/background-status.ts';
 import { abortError, EndpointError } from '../errors.ts';
 import type { BatchRule, ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
@@ -10,7 +11,7 @@ import { JobQueue } from './job-queue.ts';
 import type { Lane, LaneProcess } from './lane.ts';
 import { LanePool } from './lane-pool.ts';
 import { PipelineProcess, type PipelineProcessOptions } from './pipeline-process.ts';
-import type { JobItem, PipelineModel, PipelineSettings } from './protocol.ts';
+import type { Errand, JobItem, PipelineModel, PipelineSettings } from './protocol.ts';
 import { runJob } from './run-job.ts';
 import { type JobCall, type JobRequest, WaitingJob } from './waiting-job.ts';
 
@@ -50,6 +51,7 @@ export interface CustomJobs {
   ): Promise<readonly JobItem[]>;
 }
 
+const errandAttempts = 5;
 /** Memory comes back without an event: a job that waits for it is looked at again after this. */
 const lookAgainMs = 200;
 
@@ -173,6 +175,29 @@ export class PipelineHost {
       const refusal = job.calls.includes(call) ? this.#refusal(job) : undefined;
       if (refusal) this.#withdraw(job, call, refusal);
     });
+  }
+
+  /**
+   * Has a process do a small work beside its job. A process that dies (of its job) costs an errand nothing: it begins again
+   * on the next one.
+   *
+   * @returns the plan where one was asked for
+   * @throws EndpointError what the errand failed with: `forbidden`, `input_not_found`, `upstream_failed`, …;
+   *   `invalid_request` for the plan of a model with code of its own; the signal's reason
+   */
+  async errand(errand: Errand, signal: AbortSignal): Promise<BackgroundPlan | undefined> {
+    if (errand.kind === 'plan' && this.#options.custom?.serves(errand.model.key)) {
+      throw new EndpointError('invalid_request', 'This model\'s own handler takes no "mode": "background".');
+    }
+    for (let attempt = 1; ; attempt++) {
+      if (this.#closed) throw new EndpointError('overloaded', 'The server is shutting down.');
+      try {
+        return await this.#pool.errand(errand, signal);
+      } catch (thrown) {
+        const died = thrown instanceof EndpointError && thrown.code === 'worker_crashed';
+        if (!died || attempt >= errandAttempts || signal.aborted) throw thrown;
+      }
+    }
   }
 
   /** Ends every process. Jobs that still run get `worker_crashed`. */

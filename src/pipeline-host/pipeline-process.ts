@@ -1,12 +1,21 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { setPriority } from 'node:os';
+import type { BackgroundPlan } from '../api/background-status.ts';
 import { compiledUrl } from '../compiled-url.ts';
-import { asEndpointError, EndpointError } from '../errors.ts';
+import { asEndpointError, EndpointError, throwIfAborted } from '../errors.ts';
 import type { ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker, SlotGrant } from '../sessions/slots.ts';
-import type { FromPipeline, JobItem, PipelineJob, PipelineModel, PipelineSettings, ToPipeline } from './protocol.ts';
+import type {
+  Errand,
+  FromPipeline,
+  JobItem,
+  PipelineJob,
+  PipelineModel,
+  PipelineSettings,
+  ToPipeline,
+} from './protocol.ts';
 
 /** What the front's side of a pipeline process needs. */
 export interface PipelineProcessOptions {
@@ -36,6 +45,7 @@ export class PipelineProcess {
   readonly #child: ChildProcess;
   readonly #options: PipelineProcessOptions;
   readonly #prepares = new Map<number, Pending<ModelFacts>>();
+  readonly #errands = new Map<number, Pending<BackgroundPlan | undefined>>();
   readonly #asked = new Map<number, AbortController>();
   readonly #grants = new Map<number, SlotGrant>();
   readonly ready: Promise<void>;
@@ -43,6 +53,7 @@ export class PipelineProcess {
   #onProgress: ((fraction: number, phase: string) => void) | undefined;
   readonly #writingPrefixUris = new Set<string>();
   #nextPrepareId = 0;
+  #nextErrandId = 0;
   #exited = false;
 
   constructor(options: PipelineProcessOptions) {
@@ -72,9 +83,9 @@ export class PipelineProcess {
     return this.#child.pid;
   }
 
-  /** True while an `initialize` runs. */
+  /** True while an `initialize` or an errand runs. */
   get preparing(): boolean {
-    return this.#prepares.size > 0;
+    return this.#prepares.size > 0 || this.#errands.size > 0;
   }
 
   /** Runs a model's `initialize`; also possible while a job runs. */
@@ -121,6 +132,26 @@ export class PipelineProcess {
     }
   }
 
+  /** Does a small work; also possible while a job runs. Gives the plan where one was asked for. */
+  async errand(errand: Errand, signal: AbortSignal): Promise<BackgroundPlan | undefined> {
+    if (this.#exited) throw died();
+    throwIfAborted(signal);
+    const id = this.#nextErrandId++;
+    const stop = (): void => {
+      this.#send({ type: 'stop-errand', id, error: asEndpointError(signal.reason).toJSON() });
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#errands.set(id, { resolve, reject });
+        this.#send({ type: 'errand', id, errand });
+      });
+    } finally {
+      signal.removeEventListener('abort', stop);
+      this.#errands.delete(id);
+    }
+  }
+
   /** Cancels one request of a job; the others go on. */
   cancelRequest(jobId: number, index: number, error: EndpointError): void {
     this.#send({ type: 'cancel', jobId, index, error: error.toJSON() });
@@ -160,6 +191,12 @@ export class PipelineProcess {
       case 'writing':
         this.#writingPrefixUris.add(message.prefixUri);
         break;
+      case 'errand-done': {
+        const pending = this.#errands.get(message.id);
+        if (message.error) pending?.reject(EndpointError.fromBody(message.error));
+        else pending?.resolve(message.plan);
+        break;
+      }
       case 'acquire':
         void this.#acquire(message.id, message.modelKey);
         break;
@@ -209,6 +246,7 @@ export class PipelineProcess {
     this.#grants.clear();
     for (const pending of this.#prepares.values()) pending.reject(error);
     this.#prepares.clear();
+    for (const pending of this.#errands.values()) pending.reject(error);
     this.#job?.reject(error);
     this.#options.onExit([...this.#writingPrefixUris]);
   }

@@ -2,6 +2,7 @@
  * Messages between the front and a pipeline process, over Node's IPC channel with structured cloning. Big bodies never
  * travel here: they lie in files of the job's scratch folder.
  */
+import type { BackgroundPlan, BackgroundStatus } from '../api/background-status.ts';
 import type { ErrorBody } from '../errors.ts';
 import type { HandlerRequest, HandlerResult, ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
@@ -29,7 +30,16 @@ export interface PipelineSettings {
   /** Most bytes of files that an answer may carry itself. */
   readonly maxAnswerBytes: number;
   readonly logLevel: string;
+  /** Prefixes that {@link Errand}s may write under, besides `allowedUris`. */
+  readonly storeUris?: readonly string[];
 }
+
+/** Small work of a process beside its job: files that are brought or taken away whole, background requests' beginnings. */
+export type Errand =
+  | { readonly kind: 'fetch'; readonly uri: string; readonly toPath: string; readonly limitBytes: number }
+  | { readonly kind: 'store'; readonly uri: string; readonly fromPath: string; readonly contentType: string }
+  | { readonly kind: 'plan'; readonly model: PipelineModel; readonly request: HandlerRequest }
+  | { readonly kind: 'status'; readonly prefixUri: string; readonly status: BackgroundStatus };
 
 /** One call of a handler. */
 export interface PipelineJob {
@@ -65,7 +75,9 @@ export type ToPipeline =
   | { readonly type: 'cancel'; readonly jobId: number; readonly index?: number; readonly error: ErrorBody }
   | { readonly type: 'granted'; readonly id: number; readonly grant: SlotGrant }
   | { readonly type: 'refused'; readonly id: number; readonly error: ErrorBody }
-  | { readonly type: 'discard'; readonly prefixUri: string };
+  | { readonly type: 'discard'; readonly prefixUri: string }
+  | { readonly type: 'errand'; readonly id: number; readonly errand: Errand }
+  | { readonly type: 'stop-errand'; readonly id: number; readonly error: ErrorBody };
 
 export type FromPipeline =
   | { readonly type: 'ready' }
@@ -76,6 +88,13 @@ export type FromPipeline =
   | { readonly type: 'progress'; readonly jobId: number; readonly fraction: number; readonly phase: string }
   /** The job is about to write under this prefix; should the process die, another one removes what it left. */
   | { readonly type: 'writing'; readonly jobId: number; readonly prefixUri: string }
+  | {
+      readonly type: 'errand-done';
+      readonly id: number;
+      readonly error?: ErrorBody;
+      /** Of `plan`. */
+      readonly plan?: BackgroundPlan;
+    }
   | { readonly type: 'acquire'; readonly id: number; readonly modelKey: string }
   | { readonly type: 'withdraw'; readonly id: number }
   | { readonly type: 'release'; readonly grantId: number; readonly outcome: SlotOutcome };

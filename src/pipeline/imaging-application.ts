@@ -2,7 +2,7 @@ import type { InvocationAnswer, OutputDescription, SegmentMeasurement } from '..
 import { throwIfAborted } from '../errors.ts';
 import { Application } from './application.ts';
 import type { ImagingJob, ImagingResult, OutputFile } from './imaging-job.ts';
-import { defaultInferenceId, requestFingerprint } from './inference-id.ts';
+import { identifyJob } from './job-identity.ts';
 import type { ExecutionContext, Operator } from './operator.ts';
 import { BundleInference } from './operators/bundle-inference.ts';
 import { DicomDataLoader } from './operators/dicom-data-loader.ts';
@@ -42,17 +42,7 @@ export async function runImagingJob(job: ImagingJob): Promise<ImagingResult> {
     clock,
     warn: (message) => void warnings.push(message),
   };
-  const model: ModelIdentity = {
-    name: job.mapJson.name ?? job.model.name,
-    version: job.mapJson.version ?? job.bundle.metadata.version ?? '0',
-    sha256: job.model.sha256,
-  };
-  const fingerprint = await requestFingerprint({
-    modelSha256: job.model.sha256,
-    inputs: job.inputs,
-    outputUri: job.outputUri,
-  });
-  const inferenceId = job.inferenceId ?? defaultInferenceId(fingerprint);
+  const { model, inferenceId, fingerprint } = await identifyJob(job);
   const place = await placeOf(job, { model: model.name, inferenceId, fingerprint });
 
   const { image, segmentation } = await analyse(job, context);
@@ -77,7 +67,7 @@ export async function runImagingJob(job: ImagingJob): Promise<ImagingResult> {
   });
   throwIfAborted(job.signal);
   if (!place) return { answer: answerFor(files.map((file) => describeOutput(file))), files };
-  job.writing?.(place.prefixUri);
+  await job.writing?.(place.prefixUri);
   const start = performance.now();
   const answer = await publishResults(
     place,

@@ -30,7 +30,7 @@ export interface ImagingJob {
   /** Warnings of the caller that the answer shall carry (a fallback to the CPU, say). */
   readonly warnings?: readonly string[] | undefined;
   /** Called with the prefix before the first write under it: should this process die, another one discards what it left. */
-  writing?(prefixUri: string): void;
+  writing?(prefixUri: string): Promise<void> | void;
   /** Tells how far the work is, 0 to 1. */
   progress?(fraction: number, phase: string): void;
 }

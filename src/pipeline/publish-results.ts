@@ -9,6 +9,8 @@ export interface ResultPlace {
   readonly sink: OutputSink;
   /** `{output.uri}/{model}/{inferenceId}/` */
   readonly prefixUri: string;
+  /** The `result.json` of the same request, when it has run before. */
+  readonly earlier?: unknown;
 }
 
 /**
@@ -32,7 +34,7 @@ export async function findResultPlace(
       `The inferenceId ${names.inferenceId} was used there before with other inputs, model or outputs. Use another one.`,
     );
   }
-  return { sink, prefixUri };
+  return { sink, prefixUri, ...(earlier === undefined ? {} : { earlier }) };
 }
 
 /** The model's name as folders: a name of map.json may hold anything. */

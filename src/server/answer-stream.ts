@@ -5,21 +5,26 @@ import type { InvokeOptions, Invoker } from './invocation.ts';
 import { isJsonLines, jsonLinesType } from './json-lines.ts';
 import { contextOf } from './request-context.ts';
 
-/** Where an answer goes piece by piece; its status is good from the first piece on. */
-export interface AnswerStream {
-  readonly begun: boolean;
-  begin(contentType: string, headers: Readonly<Record<string, string>>): void;
-  /** True when the client takes more; a piece that can wait for the next one is better left out otherwise. */
-  write(bytes: Uint8Array): boolean;
-  end(): void;
+/** How the pieces of an answer travel: as they are, or wrapped. */
+export interface AnswerFraming {
+  /** Headers that tell of content of this type, `content-type` among them. */
+  headers(contentType: string): Readonly<Record<string, string>>;
+  frames(piece: Uint8Array): readonly Uint8Array[];
 }
 
-/** An answer in chunks of HTTP. */
-export class HttpAnswerStream implements AnswerStream {
-  readonly #response: Response;
+const unframed: AnswerFraming = {
+  headers: (contentType) => ({ 'content-type': contentType }),
+  frames: (piece) => [piece],
+};
 
-  constructor(response: Response) {
+/** An answer that leaves piece by piece; its status is good from the first piece on. */
+export class AnswerStream {
+  readonly #response: Response;
+  readonly #framing: AnswerFraming;
+
+  constructor(response: Response, framing = unframed) {
     this.#response = response;
+    this.#framing = framing;
   }
 
   get begun(): boolean {
@@ -27,17 +32,19 @@ export class HttpAnswerStream implements AnswerStream {
   }
 
   begin(contentType: string, headers: Readonly<Record<string, string>>): void {
-    for (const [name, value] of Object.entries(headers)) this.#response.setHeader(name, value);
-    this.#response.status(200).setHeader('content-type', contentType);
-    this.#response.flushHeaders();
+    const all = { ...headers, ...this.#framing.headers(contentType) };
+    for (const [name, value] of Object.entries(all)) this.#response.setHeader(name, value);
+    this.#response.status(200).flushHeaders();
   }
 
-  write(bytes: Uint8Array): boolean {
-    return this.#response.write(bytes);
+  /** True when the client takes more; a piece that can wait for the next one is better left out otherwise. */
+  write(piece: Uint8Array): boolean {
+    return this.#framing.frames(piece).reduce((_, frame) => this.#response.write(frame), true);
   }
 
-  end(): void {
-    this.#response.end();
+  /** @param last - written as it is */
+  end(last?: Uint8Array): void {
+    this.#response.end(last);
   }
 }
 

@@ -14,6 +14,7 @@ import type { OipModels } from './oip/oip-models.ts';
 import { oipRouter } from './oip/oip-router.ts';
 import { contextOf, requestContext } from './request-context.ts';
 import { invokeEndpointRouter } from './runtime-api/invoke-endpoint.ts';
+import { type AsyncInvocations, invokeEndpointAsyncRouter } from './runtime-api/invoke-endpoint-async.ts';
 import { invokeEndpointStreamRouter } from './runtime-api/invoke-endpoint-stream.ts';
 import { containerRouter } from './sagemaker/container.ts';
 import { modelsRouter } from './sagemaker/models.ts';
@@ -38,6 +39,8 @@ export interface AppOptions {
   readonly managementToken: string | undefined;
   /** Local mode: the host that is served (others are refused) and where the embedded store listens. */
   readonly local?: { readonly host: string; readonly storeUrl: string };
+  /** Local mode: the queue behind `InvokeEndpointAsync`. */
+  readonly asyncJobs?: AsyncInvocations;
 }
 
 /** The front's HTTP application; it can be called without a socket listening anywhere. */
@@ -66,6 +69,7 @@ export function createApp(options: AppOptions): Express {
   app.use(['/invocations', '/endpoints'], requireToken(options.authToken, 'This endpoint'));
   app.use(containerRouter(options));
   app.use('/models', modelsRouter(options));
+  if (options.asyncJobs) app.use(invokeEndpointAsyncRouter(options.asyncJobs));
   app.use('/v2', oipRouter(options));
   if (options.local) {
     app.use(invokeEndpointStreamRouter(options));

@@ -5,6 +5,7 @@ import { EndpointError } from '../errors.ts';
 import type { ModelLease } from '../model-cache/model.ts';
 import type { PipelineHost } from '../pipeline-host/pipeline-host.ts';
 import type { HandlerAnswer } from './answer.ts';
+import { type BackgroundJobs, isBackground } from './background.ts';
 import type { Acquire, Call, HandlerProtocol, OnProgress } from './call.ts';
 import { isJsonLines } from './json-lines.ts';
 import { answerLines } from './line-batch.ts';
@@ -49,6 +50,8 @@ export interface InvokerOptions {
   readonly concurrentLines: number;
   /** Lines that one JSON Lines request may have. */
   readonly maxLines: number;
+  /** Takes requests whose work goes on after the answer. */
+  readonly background?: Pick<BackgroundJobs, 'accept'>;
 }
 
 export interface InvokeOptions {
@@ -78,7 +81,11 @@ export class Invoker {
     const context = contextOf(request);
     context.working = true;
     try {
-      return await this.run(await this.#callOf(request, context, options));
+      const call = await this.#callOf(request, context, options);
+      const { background } = this.#options;
+      return background && isBackground(call)
+        ? await background.accept(call, () => this.#acquire(call))
+        : await this.run(call);
     } finally {
       context.working = false;
       // The answer may still be read from the folder; `close` removes it then.
@@ -144,12 +151,16 @@ export class Invoker {
     }
   }
 
+  /** Pins the model that a call names, loaded. */
+  async #acquire(call: Call): Promise<ModelLease> {
+    const { target, bundle } = await wantedModel(call.headers, call.body, call.acquire !== undefined);
+    if (call.acquire) return await call.acquire(call.signal, bundle);
+    return await this.#options.models.acquire(target, call.signal, bundle);
+  }
+
   async #run(call: Call): Promise<HandlerAnswer> {
-    const wanted = await wantedModel(call.headers, call.body, call.acquire !== undefined);
     const loadStartedAt = performance.now();
-    const lease = await (call.acquire
-      ? call.acquire(call.signal, wanted.bundle)
-      : this.#options.models.acquire(wanted.target, call.signal, wanted.bundle));
+    const lease = await this.#acquire(call);
     const loadMs = performance.now() - loadStartedAt;
     const { model } = lease;
     call.onModel?.(model.name);

@@ -15,6 +15,8 @@ export interface MetricSources {
   readonly providerFallback: () => number;
   readonly evictions: () => number;
   readonly models: () => readonly ModelStatus[];
+  /** Asynchronous jobs that wait for their turn; local mode only. */
+  readonly asyncBacklog?: () => number;
 }
 
 /** Prometheus metrics of the front. Labels are model names, codes and phases: never anything of a patient. */
@@ -59,6 +61,8 @@ export class EndpointMetrics {
       });
     };
     gauge('queued_jobs', 'Jobs that wait for a pipeline process.', sources.queuedJobs);
+    if (sources.asyncBacklog)
+      gauge('async_backlog', 'Asynchronous jobs that wait for their turn.', sources.asyncBacklog);
     gauge('running_jobs', 'Jobs that run now.', sources.runningJobs);
     gauge('pipeline_processes', 'Pipeline processes.', sources.pipelineProcesses);
     gauge('pipeline_crashes', 'Pipeline processes that died since the start.', sources.pipelineCrashes);

@@ -34,6 +34,7 @@ const blocksOf = (page: string): Block[] =>
 const pages = [
   'README.md',
   'CONTRIBUTING.md',
+  'docs/async.md',
   'docs/aws.md',
   'docs/configuration.md',
   'docs/errors.md',
@@ -41,7 +42,7 @@ const pages = [
   'docs/oip.md',
 ];
 const blocks = pages.flatMap(blocksOf);
-const runnable = blocksOf('README.md').filter(({ tag }) => tag === 'test');
+const runnable = ['README.md', 'docs/async.md'].flatMap(blocksOf).filter(({ tag }) => tag === 'test');
 
 describe('code blocks of the pages', () => {
   it('say what becomes of them when they are code', () => {
@@ -55,7 +56,7 @@ describe('code blocks of the pages', () => {
     expect(blocks.filter(({ tag }) => tag === 'aws').map(({ page, language }) => `${page} ${language}`)).toEqual([
       'docs/aws.md python',
     ]);
-    expect(runnable.map(({ language }) => language)).toEqual(['sh', 'sh', 'python', 'js', 'sh']);
+    expect(runnable.map(({ language }) => language)).toEqual(['sh', 'sh', 'python', 'js', 'sh', 'python']);
   });
 });
 

@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { descendants, errorOf, startTestContainer } from '../support/endpoint.ts';
 import { hasShared, shared } from '../support/shared-data.ts';
 
@@ -21,7 +22,11 @@ describe.skipIf(!hasShared || !isRoot)('a SageMaker multi-model container', () =
       cpSync(shared('models/spleen_ct_demo'), `${folder}/${name}/model`, { recursive: true });
     }
     rmSync(`${folder}/broken/model/models/model.onnx`, { force: true });
-    const inputs = { SAGEMAKER_MULTI_MODEL: 'true', ALLOWED_URIS: shared('data'), DATA_DIR: `${folder}/data` };
+    const inputs = {
+      SAGEMAKER_MULTI_MODEL: 'true',
+      ALLOWED_URIS: `${shared('data')},${folder}/results`,
+      DATA_DIR: `${folder}/data`,
+    };
     ({ url, process: container, log } = await startTestContainer(inputs));
   }, 60_000);
   afterAll(() => {
@@ -74,6 +79,27 @@ describe.skipIf(!hasShared || !isRoot)('a SageMaker multi-model container', () =
     expect(await errorOf(await load('broken'))).toMatchObject({ status: 422 });
     expect((await fetch(`${url}/models/broken`)).status).toBe(404);
     expect((await invoke('broken')).status).toBe(404);
+  });
+
+  it('works on after its answer, where a request may take no longer than 55 s', async () => {
+    const ask = () =>
+      fetch(`${url}/models/one/invoke`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({
+          inputs: [{ uri: `file://${shared('data/ct-abdomen-30')}/` }],
+          output: { uri: `file://${folder}/results/` },
+          mode: 'background',
+        }),
+      });
+    const first = await ask();
+    expect(first.status).toBe(202);
+    const { resultPrefix } = (await first.json()) as { resultPrefix: string };
+    await vi.waitFor(() => expect(existsSync(fileURLToPath(`${resultPrefix}result.json`))).toBe(true), 60_000);
+    await vi.waitFor(async () => expect((await ask()).status).toBe(200));
+    const answer = (await (await ask()).json()) as { measurements: { voxels: number }[] };
+    // ../shared/README.md: 9,745 voxels by MONAI.
+    expect(Math.abs((answer.measurements[0]?.voxels ?? 0) - 9745)).toBeLessThanOrEqual(36);
   });
 
   it('answers, also when loaded under an opaque name', async () => {

@@ -28,11 +28,22 @@ export interface TestEndpoint {
   /** Packs a bundle folder into the models folder. */
   addModel(bundleDir: string, name: string): void;
   invoke(targetModel: string | undefined, body: unknown, init?: RequestInit): Promise<Response>;
+  /** Copies a folder into `filesDir`. */
+  copyInput(folder: string, name: string): void;
+  /** Starts the same again, after its process has ended; the port is another one. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts the compiled CLI in local mode; `env` adds to the environment. */
-export async function startTestEndpoint(env: Record<string, string> = {}): Promise<TestEndpoint> {
+/**
+ * Starts the compiled CLI in local mode; `env` adds to the environment.
+ *
+ * @param moreFlags - further flags, given the folder that inputs and outputs may lie in
+ */
+export async function startTestEndpoint(
+  env: Record<string, string> = {},
+  moreFlags: (filesDir: string) => readonly string[] = () => [],
+): Promise<TestEndpoint> {
   const root = mkdtempSync(join(tmpdir(), 'map-endpoint-test-'));
   const [modelsDir, dataDir, filesDir] = ['models', 'data', 'files'].map((name) => join(root, name)) as [
     string,
@@ -42,21 +53,35 @@ export async function startTestEndpoint(env: Record<string, string> = {}): Promi
   mkdirSync(modelsDir);
   mkdirSync(filesDir);
   const flags = ['--port', '0', '--json', '--models', modelsDir, '--data', dataDir, '--allow', filesDir];
-  const child = spawn(process.execPath, [cli, 'local', ...flags], {
-    env: { ...process.env, LOG_LEVEL: 'info', MODEL_REFRESH_SECONDS: '0', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const log = collectLog(child);
-  const firstLine = once(createInterface({ input: child.stdout }), 'line');
-  const [line] = (await Promise.race([firstLine, endedEarly(child, log)])) as [string];
-  const { url } = JSON.parse(line) as { url: string };
+  flags.push(...moreFlags(filesDir));
+  let logs = (): string => '';
+  const start = async (): Promise<{ url: string; child: ChildProcess }> => {
+    const child = spawn(process.execPath, [cli, 'local', ...flags], {
+      env: { ...process.env, LOG_LEVEL: 'info', MODEL_REFRESH_SECONDS: '0', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const [earlier, log] = [logs, collectLog(child)];
+    logs = () => earlier() + log();
+    const firstLine = once(createInterface({ input: child.stdout }), 'line');
+    const [line] = (await Promise.race([firstLine, endedEarly(child, log)])) as [string];
+    return { url: (JSON.parse(line) as { url: string }).url, child };
+  };
+  let { url, child } = await start();
   return {
-    url,
-    process: child,
+    get url() {
+      return url;
+    },
+    get process() {
+      return child;
+    },
     modelsDir,
     dataDir,
     filesDir,
-    log,
+    log: () => logs(),
+    copyInput: (folder, name) => cpSync(folder, join(filesDir, name), { recursive: true }),
+    async restart() {
+      ({ url, child } = await start());
+    },
     async importFolder(folder) {
       const copy = mkdtempSync(join(filesDir, 'import-'));
       cpSync(folder, copy, { recursive: true });

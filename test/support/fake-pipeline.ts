@@ -39,6 +39,7 @@ export function fakePipeline(options: Partial<PipelineHostOptions> = {}): FakePi
       const maxDelayMs = Number(/delay(\d+)/.exec(model.name)?.[1] ?? 0);
       return { version: '1', batch: { maxSize, maxDelayMs } };
     },
+    errand: async () => undefined,
     discard: () => undefined,
     kill: () => undefined,
     cancelRequest: (jobId, index, error) =>

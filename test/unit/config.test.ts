@@ -21,6 +21,19 @@ describe('parseConfig', () => {
     expect(parseConfig({}, 'serve').requestTimeoutSeconds).toBe(3500);
   });
 
+  it('takes places of asynchronous jobs as URIs and as folders', () => {
+    const config = (env: Record<string, string>) => parseConfig({ DATA_DIR: '/d', ...env }, 'local');
+    expect(config({}).asyncOutputUri).toBe('file:///d/async-output/');
+    expect(config({ ASYNC_OUTPUT_URI: 's3://bucket/out' })).toMatchObject({
+      asyncOutputUri: 's3://bucket/out/',
+      asyncFailureUri: 's3://bucket/out/',
+    });
+    expect(config({ ASYNC_FAILURE_URI: '/x' }).asyncFailureUri).toBe('file:///x/');
+    expect(config({ ASYNC_NOTIFY_URI: '/told.jsonl' }).asyncNotifyUri).toBe('file:///told.jsonl');
+    expect(config({ ASYNC_NOTIFY_URI: 'http://127.0.0.1:9/hook' }).asyncNotifyUri).toBe('http://127.0.0.1:9/hook');
+    expect(config({ ASYNC_NOTIFY_URI: 'https://example.org/hook' }).asyncNotifyUri).toBe('https://example.org/hook');
+  });
+
   it('refuses a bind port outside the safe range', () => {
     const env = { SAGEMAKER_BIND_TO_PORT: '9001', SAGEMAKER_SAFE_PORT_RANGE: '8000-9000' };
     expect(refusal(env)).toMatchObject({ code: 'invalid_request', message: expect.stringContaining('9001') });
@@ -39,6 +52,11 @@ describe('parseConfig', () => {
     ['EXECUTION_PROVIDERS', 'cpu,tpu'],
     ['LOG_LEVEL', 'loud'],
     ['SAGEMAKER_SAFE_PORT_RANGE', '8000'],
+    ['ASYNC_OUTPUT_URI', 'https://bucket/prefix/'],
+    ['ASYNC_OUTPUT_URI', 's3://B/prefix/'],
+    ['ASYNC_FAILURE_URI', 'ftp://x'],
+    ['ASYNC_NOTIFY_URI', 'http://example.org/hook'],
+    ['ASYNC_NOTIFY_URI', 'sns:topic'],
   ])('names %s when it is malformed (%s), without repeating the value', (name, value) => {
     expect(refusal({ [name]: value })).toMatchObject({
       code: 'invalid_request',

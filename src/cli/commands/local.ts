@@ -10,6 +10,8 @@ export const localCommand = (): Command =>
     .option('--models <dir>', 'folder or s3:// prefix of the model archives (default: ./models)')
     .option('--data <dir>', 'folder of the store and of this server (default: ./.map-endpoint)')
     .option('--allow <prefix>', 'folder or s3:// prefix that inputs and outputs may name; repeatable', collect, [])
+    .option('--async-output <place>', 'folder or s3:// prefix of asynchronous answers (default: in the --data folder)')
+    .option('--async-notify <place>', 'file or webhook URL that is told of finished asynchronous jobs')
     .option('--json', 'print {"url": …} once ready; nothing else on standard output', false)
     .addHelpText(
       'after',

@@ -3,9 +3,12 @@ import { mkdir, open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promi
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { replaceFile } from '../../durable-files.ts';
 import { EndpointError, throwIfAborted } from '../../errors.ts';
 import type { AllowedUris } from '../allowed-uris.ts';
 import type { OutputSink, OutputTransaction } from '../output-sink.ts';
+
+const statusFile = 'status.json';
 
 /** Writes results into a folder: all into a temporary folder beside it, which a rename then turns into the result. */
 export class FilesystemSink implements OutputSink {
@@ -28,6 +31,26 @@ export class FilesystemSink implements OutputSink {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
       throw outputError(error, 'read');
+    }
+  }
+
+  async readStatus(prefixUri: string, signal: AbortSignal): Promise<unknown> {
+    const folder = await this.#folder(prefixUri);
+    throwIfAborted(signal);
+    try {
+      return JSON.parse(await readFile(join(folder, statusFile), 'utf8'));
+    } catch {
+      return undefined;
+    }
+  }
+
+  async writeStatus(prefixUri: string, status: unknown): Promise<void> {
+    const folder = await this.#folder(prefixUri);
+    try {
+      await mkdir(folder, { recursive: true });
+      await replaceFile(join(folder, statusFile), `${JSON.stringify(status, undefined, 2)}\n`);
+    } catch (error) {
+      throw outputError(error, 'written');
     }
   }
 

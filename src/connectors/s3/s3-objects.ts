@@ -96,8 +96,10 @@ export class S3Objects {
     await this.#call(options.signal, async (client, attempt) => {
       const answer = await client.send(command, { abortSignal: attempt.signal });
       const expected = answer.ContentLength;
-      if ((expected ?? 0) > options.limitBytes) throw tooLarge(options.limitBytes);
       const body = answer.Body as Readable;
+      // A body that is not read fails when its socket is closed with the attempt: nobody else would hear that.
+      body.on('error', () => undefined);
+      if ((expected ?? 0) > options.limitBytes) throw tooLarge(options.limitBytes);
       const onAbort = () => void body.destroy(new Error('aborted'));
       attempt.signal.addEventListener('abort', onAbort, { once: true });
       await pipeline(body, watch(attempt, options.limitBytes), createWriteStream(path));

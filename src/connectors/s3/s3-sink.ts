@@ -1,4 +1,5 @@
 import { EndpointError } from '../../errors.ts';
+import { type Logger, loggableError } from '../../logger.ts';
 import type { AllowedUris } from '../allowed-uris.ts';
 import type { OutputSink, OutputTransaction } from '../output-sink.ts';
 import type { S3Object, S3Objects } from './s3-objects.ts';
@@ -7,14 +8,18 @@ const maxResultBytes = 64 * 1024 ** 2;
 /** What a failed request may still take to clean up after itself, past its own deadline. */
 const cleanUpTimeoutMs = 10_000;
 
+const statusFile = 'status.json';
+
 /** Writes results under a prefix of a bucket; `result.json` is put last and taken away first. */
 export class S3Sink implements OutputSink {
   readonly #objects: S3Objects;
   readonly #allowed: AllowedUris;
+  readonly #logger: Logger;
 
-  constructor(objects: S3Objects, allowed: AllowedUris) {
+  constructor(objects: S3Objects, allowed: AllowedUris, logger: Logger) {
     this.#objects = objects;
     this.#allowed = allowed;
+    this.#logger = logger;
   }
 
   accepts(uri: string): boolean {
@@ -32,11 +37,27 @@ export class S3Sink implements OutputSink {
     }
   }
 
+  async readStatus(prefixUri: string, signal: AbortSignal): Promise<unknown> {
+    const prefix = await this.#prefix(prefixUri);
+    const bytes = await this.#objects.read(objectUnder(prefix, statusFile), maxResultBytes, signal);
+    try {
+      return bytes && JSON.parse(Buffer.from(bytes).toString('utf8'));
+    } catch {
+      return undefined;
+    }
+  }
+
+  async writeStatus(prefixUri: string, status: unknown): Promise<void> {
+    const object = objectUnder(await this.#prefix(prefixUri), statusFile);
+    const bytes = Buffer.from(`${JSON.stringify(status, undefined, 2)}\n`);
+    await this.#objects.write(object, bytes, 'application/json', AbortSignal.timeout(cleanUpTimeoutMs));
+  }
+
   async begin(prefixUri: string, signal: AbortSignal): Promise<OutputTransaction> {
     const prefix = await this.#prefix(prefixUri);
     // The mark of an earlier result goes before its files are overwritten: a prefix never holds a mixture that counts.
     await this.#objects.remove(objectUnder(prefix, 'result.json'), signal);
-    return new PrefixTransaction(this.#objects, prefix, signal);
+    return new PrefixTransaction(this.#objects, prefix, signal, this.#logger);
   }
 
   async discard(prefixUri: string): Promise<void> {
@@ -45,7 +66,8 @@ export class S3Sink implements OutputSink {
     if (await this.#objects.head(objectUnder(prefix, 'result.json'), signal)) return;
     const { bucket } = prefix;
     for await (const { key } of this.#objects.list(bucket, objectUnder(prefix, '').key, signal)) {
-      await this.#objects.remove({ bucket, key }, signal);
+      // It tells what became of the work, and is no part of a result.
+      if (!key.endsWith(`/${statusFile}`)) await this.#objects.remove({ bucket, key }, signal);
     }
   }
 
@@ -60,13 +82,15 @@ class PrefixTransaction implements OutputTransaction {
   readonly #objects: S3Objects;
   readonly #prefix: S3Object;
   readonly #signal: AbortSignal;
+  readonly #logger: Logger;
   readonly #written: { readonly object: S3Object; readonly sizeBytes: number }[] = [];
   #committed = false;
 
-  constructor(objects: S3Objects, prefix: S3Object, signal: AbortSignal) {
+  constructor(objects: S3Objects, prefix: S3Object, signal: AbortSignal, logger: Logger) {
     this.#objects = objects;
     this.#prefix = prefix;
     this.#signal = signal;
+    this.#logger = logger;
   }
 
   async write(name: string, bytes: Uint8Array, contentType: string): Promise<string> {
@@ -100,7 +124,9 @@ class PrefixTransaction implements OutputTransaction {
     const signal = AbortSignal.timeout(cleanUpTimeoutMs);
     // The commit mark first, should its upload have arrived after all.
     for (const { object } of this.#written.reverse()) {
-      await this.#objects.remove(object, signal).catch(() => {});
+      await this.#objects.remove(object, signal).catch((thrown: unknown) => {
+        this.#logger.warn({ error: loggableError(thrown) }, 'a file of a failed request cannot be removed from S3');
+      });
     }
   }
 }

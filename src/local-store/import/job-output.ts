@@ -1,7 +1,7 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { syncFolder, writeFlushed } from '../../durable-files.ts';
 import type { Location } from '../allowed-locations.ts';
-import { syncFolder, writeFlushed } from '../durable-files.ts';
 import type { ImportJobRecord } from '../records.ts';
 import { JobFailure } from './input-files.ts';
 import type { ImportObjectStore } from './object-port.ts';

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
-import { type ErrorRequestHandler, type Response, Router } from 'express';
+import { type ErrorRequestHandler, Router } from 'express';
 import { asEndpointError } from '../../errors.ts';
 import type { HandlerAnswer } from '../answer.ts';
-import { type AnswerStream, streamWithProgress, wantsProgress } from '../answer-stream.ts';
+import { type AnswerFraming, AnswerStream, streamWithProgress, wantsProgress } from '../answer-stream.ts';
 import type { Invoker } from '../invocation.ts';
 import { contextOf } from '../request-context.ts';
 import { eventStreamMessage } from './event-stream.ts';
@@ -16,53 +16,34 @@ export interface InvokeEndpointStreamOptions {
 /** Payload of one part. */
 const partBytes = 64 * 1024;
 
-/** An answer as SageMaker Runtime streams it: each piece the payload of a `PayloadPart`. */
-class EventAnswerStream implements AnswerStream {
-  readonly #response: Response;
-
-  constructor(response: Response) {
-    this.#response = response;
-  }
-
-  get begun(): boolean {
-    return this.#response.headersSent;
-  }
-
-  begin(contentType: string, headers: Readonly<Record<string, string>>): void {
-    for (const [name, value] of Object.entries(headers)) this.#response.setHeader(name, value);
-    this.#response.setHeader('x-amzn-sagemaker-content-type', contentType);
-    this.#response.setHeader('x-amzn-invoked-production-variant', 'AllTraffic');
-    this.#response.status(200).setHeader('content-type', 'application/vnd.amazon.eventstream');
-    this.#response.flushHeaders();
-  }
-
-  write(bytes: Uint8Array): boolean {
+/** As SageMaker Runtime streams an answer: each piece the payload of a `PayloadPart`. */
+const payloadParts: AnswerFraming = {
+  headers: (contentType) => ({
+    'content-type': 'application/vnd.amazon.eventstream',
+    'x-amzn-sagemaker-content-type': contentType,
+    'x-amzn-invoked-production-variant': 'AllTraffic',
+  }),
+  frames(piece) {
     const headers = {
       ':message-type': 'event',
       ':event-type': 'PayloadPart',
       ':content-type': 'application/octet-stream',
     };
-    let flows = true;
-    for (let at = 0; at < bytes.length; at += partBytes) {
-      flows = this.#response.write(eventStreamMessage(headers, bytes.subarray(at, at + partBytes)));
-    }
-    return flows;
-  }
+    const count = Math.ceil(piece.length / partBytes);
+    return Array.from({ length: count }, (_, n) =>
+      eventStreamMessage(headers, piece.subarray(n * partBytes, (n + 1) * partBytes)),
+    );
+  },
+};
 
-  /** What can't be told by a status any more. */
-  fail(message: string): void {
-    const headers = {
-      ':message-type': 'exception',
-      ':exception-type': 'ModelStreamError',
-      ':content-type': 'application/json',
-    };
-    const body = JSON.stringify({ Message: message, ErrorCode: 'StreamBroken' });
-    this.#response.end(eventStreamMessage(headers, Buffer.from(body)));
-  }
-
-  end(): void {
-    this.#response.end();
-  }
+/** What can't be told by a status any more. */
+function streamError(message: string): Buffer {
+  const headers = {
+    ':message-type': 'exception',
+    ':exception-type': 'ModelStreamError',
+    ':content-type': 'application/json',
+  };
+  return eventStreamMessage(headers, Buffer.from(JSON.stringify({ Message: message, ErrorCode: 'StreamBroken' })));
 }
 
 /**
@@ -73,7 +54,7 @@ export function invokeEndpointStreamRouter({ invoker, progressIntervalMs }: Invo
   const router = Router({ caseSensitive: true });
   router.post('/endpoints/:endpoint/invocations-response-stream', async (request, response) => {
     if (!checkEndpointName(request, response)) return;
-    const stream = new EventAnswerStream(response);
+    const stream = new AnswerStream(response, payloadParts);
     const accept = request.get('x-amzn-sagemaker-accept');
     if (wantsProgress(request, accept)) {
       await streamWithProgress(request, stream, invoker, progressIntervalMs);
@@ -85,7 +66,7 @@ export function invokeEndpointStreamRouter({ invoker, progressIntervalMs }: Invo
     } catch (thrown) {
       if (!stream.begun) throw thrown;
       contextOf(request).errorCode = asEndpointError(thrown).code;
-      stream.fail('The answer could not be read to its end.');
+      stream.end(streamError('The answer could not be read to its end.'));
     }
   });
   const modelError: ErrorRequestHandler = (thrown, request, response, _next) => {

@@ -29,7 +29,8 @@ export function sendModelError(request: Request, response: Response, thrown: unk
   });
 }
 
-function sendRuntimeError(response: Response, status: number, type: string, body: object): void {
+/** Sends an error as SageMaker Runtime gives it: its type in a header, its members in JSON. */
+export function sendRuntimeError(response: Response, status: number, type: string, body: object): void {
   response.status(status).setHeader('x-amzn-errortype', type);
   response.json(body);
 }

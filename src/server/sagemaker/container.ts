@@ -1,7 +1,7 @@
 import { Router } from 'express';
 import type { BatchSettings } from '../../api/batch-settings.ts';
 import { sendAnswer } from '../answer.ts';
-import { HttpAnswerStream, streamWithProgress, wantsProgress } from '../answer-stream.ts';
+import { AnswerStream, streamWithProgress, wantsProgress } from '../answer-stream.ts';
 import type { Health } from '../health.ts';
 import type { Invoker } from '../invocation.ts';
 import { executionParameters } from './execution-parameters.ts';
@@ -31,7 +31,7 @@ export function containerRouter({
   router.post('/invocations', async (request, response) => {
     // A batch job puts what we answer into files, a line for a line of its input: no place for progress.
     if (!parameters.batch && wantsProgress(request)) {
-      await streamWithProgress(request, new HttpAnswerStream(response), invoker, progressIntervalMs);
+      await streamWithProgress(request, new AnswerStream(response), invoker, progressIntervalMs);
     } else {
       await sendAnswer(response, await invoker.invoke(request));
     }

@@ -6,11 +6,13 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { AllowedUris } from '../../../src/connectors/allowed-uris.ts';
 import { FilesystemSink } from '../../../src/connectors/filesystem/filesystem-sink.ts';
 import { S3Sink } from '../../../src/connectors/s3/s3-sink.ts';
+import { createLogger, type Logger } from '../../../src/logger.ts';
 import { describeOutputSink } from '../../support/connectors/output-sink-contract.ts';
 import { hasS3Server, startS3Server } from '../../support/connectors/s3-server.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'output-sinks-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
+const silent = createLogger('test', 'silent');
 const signal = new AbortController().signal;
 
 const filesUnder = (folder: string): string[] =>
@@ -34,7 +36,7 @@ describe.skipIf(!hasS3Server)('with an S3 server', () => {
     await server.createBucket('results');
     await server.createBucket('others');
     return {
-      sink: new S3Sink(server.objects, new AllowedUris(['s3://results/out'])),
+      sink: new S3Sink(server.objects, new AllowedUris(['s3://results/out']), silent),
       baseUri: 's3://results/out/',
       forbiddenUri: 's3://others/out/',
       async list() {
@@ -54,7 +56,7 @@ describe.skipIf(!hasS3Server)('with an S3 server', () => {
     const server = await startS3Server();
     try {
       await server.createBucket('results');
-      const sink = new S3Sink(server.objects, new AllowedUris(['s3://results/']));
+      const sink = new S3Sink(server.objects, new AllowedUris(['s3://results/']), silent);
       const transaction = await sink.begin('s3://results/m/id/', signal);
       await transaction.write('json.json', Buffer.from('{}'), 'application/json');
       await sink.discard('s3://results/m/id/');
@@ -71,7 +73,7 @@ describe.skipIf(!hasS3Server)('with an S3 server', () => {
   it('says that the bucket does not exist', async () => {
     const server = await startS3Server();
     try {
-      const sink = new S3Sink(server.objects, new AllowedUris(['s3://nowhere/']));
+      const sink = new S3Sink(server.objects, new AllowedUris(['s3://nowhere/']), silent);
       const transaction = await sink.begin('s3://nowhere/m/id/', signal);
       await expect(transaction.write('json.json', Buffer.from('{}'), 'application/json')).rejects.toMatchObject({
         code: 'upstream_failed',
@@ -80,6 +82,24 @@ describe.skipIf(!hasS3Server)('with an S3 server', () => {
     } finally {
       await server.close();
     }
+  });
+
+  it('tells in the log, without their names, of files that an abort cannot remove', async () => {
+    const server = await startS3Server();
+    await server.createBucket('results');
+    const warned: unknown[][] = [];
+    const logger = { warn: (...line: unknown[]) => void warned.push(line) } as unknown as Logger;
+    const sink = new S3Sink(server.objects, new AllowedUris(['s3://results/']), logger);
+    const transaction = await sink.begin('s3://results/m/id/', signal);
+    for (const name of ['dicom-seg.dcm', 'json.json']) {
+      await transaction.write(name, Buffer.from('{}'), 'application/json');
+    }
+    await server.stop();
+    await transaction.abort();
+    await server.close();
+    expect(warned).toHaveLength(2);
+    for (const [facts] of warned) expect(facts).toMatchObject({ error: { code: 'upstream_failed' } });
+    expect(JSON.stringify(warned)).not.toMatch(/results|m\/id|seg|s3:\/\//);
   });
 });
 

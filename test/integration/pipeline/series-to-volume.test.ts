@@ -8,6 +8,7 @@ import { DicomDataset } from '../../../src/formats/dicom/dataset.ts';
 import { tags } from '../../../src/formats/dicom/dictionary.ts';
 import { readNifti } from '../../../src/formats/nifti/reader.ts';
 import type { Volume } from '../../../src/imaging/volume.ts';
+import { createLogger } from '../../../src/logger.ts';
 import { DicomDataLoader } from '../../../src/pipeline/operators/dicom-data-loader.ts';
 import { resampleNearest } from '../../../src/pipeline/operators/nearest-resample.ts';
 import { SeriesSelector } from '../../../src/pipeline/operators/series-selector.ts';
@@ -113,7 +114,7 @@ describe('frames that cannot be used', () => {
 });
 
 describe.skipIf(!hasShared)('real series', () => {
-  const { sources } = createConnectors({ allowedUris: [shared('data')] });
+  const { sources } = createConnectors({ allowedUris: [shared('data')] }, createLogger('test', 'silent'));
   async function read(name: string, modality: string) {
     const { images } = await new DicomDataLoader([{ uri: `file://${shared('data')}/${name}` }], sources).compute(
       {},

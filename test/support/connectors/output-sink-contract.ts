@@ -54,6 +54,34 @@ export function describeOutputSink(name: string, setUp: () => Promise<SinkUnderT
       await transaction.abort();
     });
 
+    it('keeps a status beside a result and without one, until the next result', async () => {
+      const { name, uri } = freshPrefix();
+      await expect(under.sink.readStatus(uri, signal)).resolves.toBeUndefined();
+      for (const state of ['QUEUED', 'RUNNING']) await under.sink.writeStatus(uri, { state });
+      await expect(under.sink.readStatus(uri, signal)).resolves.toEqual({ state: 'RUNNING' });
+      expect(JSON.parse(Buffer.from(await under.read(`${name}/status.json`)).toString())).toEqual({ state: 'RUNNING' });
+      await expect(under.sink.readResult(uri, signal)).resolves.toBeUndefined();
+      const failed = await under.sink.begin(uri, signal);
+      await failed.write('json.json', text('half'), 'application/json');
+      await failed.abort();
+      await under.sink.discard(uri);
+      await expect(under.sink.readStatus(uri, signal)).resolves.toEqual({ state: 'RUNNING' });
+      const transaction = await under.sink.begin(uri, signal);
+      await transaction.write('json.json', text('whole'), 'application/json');
+      await transaction.commit({ n: 1 });
+      await under.sink.writeStatus(uri, { state: 'SUCCEEDED' });
+      await expect(under.sink.readResult(uri, signal)).resolves.toEqual({ n: 1 });
+      await expect(under.sink.readStatus(uri, signal)).resolves.toEqual({ state: 'SUCCEEDED' });
+      const own = (await under.list()).filter((file) => file.startsWith(`${name}/`)).sort();
+      expect(own).toEqual([`${name}/json.json`, `${name}/result.json`, `${name}/status.json`]);
+    });
+
+    it('refuses a status outside of what is allowed', async () => {
+      await expect(under.sink.writeStatus(`${under.forbiddenUri}m/id/`, {})).rejects.toMatchObject({
+        code: 'forbidden',
+      });
+    });
+
     it('replaces an earlier result of the same prefix', async () => {
       const { name, uri } = freshPrefix();
       for (const run of ['first', 'second']) {

@@ -14,6 +14,8 @@ export interface S3Server {
   /** A client as the product makes it. */
   readonly objects: S3Objects;
   createBucket(name: string): Promise<void>;
+  /** Ends the server only: what is asked of it from then on fails. */
+  stop(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -56,6 +58,12 @@ export async function startS3Server(): Promise<S3Server> {
     maxSockets: 16,
     retry: { attempts: 2, baseDelayMs: 1, maxDelayMs: 5, stallTimeoutMs: 5_000 },
   });
+  const stop = async (): Promise<void> => {
+    if (server.exitCode !== null || server.signalCode !== null) return;
+    const gone = once(server, 'exit');
+    server.kill('SIGKILL');
+    await gone;
+  };
   return {
     endpoint,
     credentials,
@@ -63,12 +71,11 @@ export async function startS3Server(): Promise<S3Server> {
     async createBucket(name) {
       await client.send(new CreateBucketCommand({ Bucket: name }));
     },
+    stop,
     async close() {
       client.destroy();
       await objects.close();
-      const gone = once(server, 'exit');
-      server.kill('SIGKILL');
-      await gone;
+      await stop();
       rmSync(root, { recursive: true, force: true });
     },
   };

@@ -20,7 +20,8 @@ describe('parseInvocationRequest', () => {
     ['a short id', { inputs: [{ datastoreId: 'a', imageSetId }] }],
     ['an id that is a path', { inputs: [{ datastoreId, imageSetId }], inferenceId: '../x' }],
     ['a UID with letters', { inputs: [{ datastoreId, imageSetId, seriesInstanceUid: '1.2.x' }] }],
-    ['a reserved key', { inputs: [{ datastoreId, imageSetId }], mode: 'background' }],
+    ['a reserved key', { inputs: [{ datastoreId, imageSetId }], publish: true }],
+    ['an unknown mode', { inputs: [{ datastoreId, imageSetId }], mode: 'later' }],
   ])('refuses %s', (_what, body) => {
     expect(() => parseInvocationRequest(body)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
   });

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 
 /**
  * Writes that survive a kill or a power cut: content is flushed before its name exists, and a name is flushed before
- * anybody hears of it. Everything that the store acknowledges goes through here.
+ * anybody hears of it. Everything that this program acknowledges and keeps goes through here.
  */
 
 /** Flushes a folder's entries (names made, renamed or removed in it). */
@@ -54,7 +54,7 @@ export async function publishFolder(from: string, to: string): Promise<void> {
   await syncFolder(dirname(to));
 }
 
-/** Reads a JSON file that this store wrote. */
+/** Reads a JSON file that this program wrote. */
 export async function readJson<T>(path: string): Promise<T> {
   return JSON.parse(await readFile(path, 'utf8')) as T;
 }
