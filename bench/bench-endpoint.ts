@@ -12,6 +12,17 @@ const cli = fileURLToPath(new URL('../dist/cli/map-endpoint.js', import.meta.url
 export const runCli = (...args: string[]): unknown =>
   JSON.parse(execFileSync(process.execPath, [cli, ...args, '--json'], { encoding: 'utf8', maxBuffer: 2 ** 28 }));
 
+/** Imports a folder that the server may read; gives the one image set made. */
+export function importFolder(dir: string, endpointUrl: string): { datastoreId: string; imageSetId: string } {
+  const report = runCli('import', dir, '--endpoint-url', endpointUrl) as {
+    datastoreId: string;
+    imageSets: { imageSetId: string }[];
+  };
+  const [imageSet] = report.imageSets;
+  if (!imageSet || report.imageSets.length !== 1) throw new Error('the series did not become one image set');
+  return { datastoreId: report.datastoreId, imageSetId: imageSet.imageSetId };
+}
+
 /** A `map-endpoint local` of its own, as a user starts it. */
 export class BenchEndpoint {
   readonly root = mkdtempSync(join(tmpdir(), 'map-endpoint-bench-'));
@@ -42,15 +53,7 @@ export class BenchEndpoint {
   }
 
   /** Imports a folder under {@link files}; gives the one image set made. */
-  importFolder(dir: string): { datastoreId: string; imageSetId: string } {
-    const report = runCli('import', dir, '--endpoint-url', this.#url) as {
-      datastoreId: string;
-      imageSets: { imageSetId: string }[];
-    };
-    const [imageSet] = report.imageSets;
-    if (!imageSet || report.imageSets.length !== 1) throw new Error('the series did not become one image set');
-    return { datastoreId: report.datastoreId, imageSetId: imageSet.imageSetId };
-  }
+  importFolder = (dir: string) => importFolder(dir, this.#url);
 
   addModel(bundleDir: string, name: string): void {
     runCli('pack', bundleDir, '-o', join(this.models, name));

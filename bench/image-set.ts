@@ -6,7 +6,7 @@ import { ThreadPool } from '../src/compute/pool.ts';
 import { HealthImagingSource } from '../src/connectors/healthimaging/healthimaging-source.ts';
 import { SeriesToVolume } from '../src/pipeline/operators/series-to-volume.ts';
 import { PhaseClock } from '../src/pipeline/phase-clock.ts';
-import { BenchEndpoint } from './bench-endpoint.ts';
+import { BenchStore } from './bench-store.ts';
 import { interleave } from './interleave.ts';
 import { JsonProcess } from './json-process.ts';
 import { phantomSeries } from './phantom-series.ts';
@@ -19,15 +19,15 @@ const frames = 100;
  * warm thread pool, against AHItoDICOMInterface in a warm process. Both read from the same store; volumes are compared.
  */
 export async function imageSet(rounds: number): Promise<BenchResult> {
-  const endpoint = await new BenchEndpoint().start();
-  const series = join(endpoint.files, 'ct');
+  const store = await new BenchStore().start();
+  const series = join(store.files, 'ct');
   await phantomSeries(series, frames);
-  const id = endpoint.importFolder(series);
+  const id = store.importFolder(series);
   const script = fileURLToPath(new URL('./ahi_reference.py', import.meta.url));
-  const reference = new JsonProcess(process.env.MAP_ENDPOINT_PYTHON ?? 'python3', [script, endpoint.url]);
+  const reference = new JsonProcess(process.env.MAP_ENDPOINT_PYTHON ?? 'python3', [script, store.url]);
   const pool = new ThreadPool(availableParallelism());
   const source = new HealthImagingSource({
-    endpoint: endpoint.url,
+    endpoint: store.url,
     credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     maxSockets: 16,
   });
@@ -38,7 +38,7 @@ export async function imageSet(rounds: number): Promise<BenchResult> {
     const loaded = await source.open(id, { signal });
     const [first] = loaded.kind === 'dicom' ? loaded.series : [];
     if (!first) throw new Error('the image set holds no series');
-    const context = { signal, pool, scratchDir: endpoint.root, clock: new PhaseClock(), warn: () => undefined };
+    const context = { signal, pool, scratchDir: store.root, clock: new PhaseClock(), warn: () => undefined };
     const { image } = await new SeriesToVolume().compute({ selected: { kind: 'dicom', series: first } }, context);
     const ms = performance.now() - from;
     const { data } = image.volume;
@@ -76,6 +76,6 @@ export async function imageSet(rounds: number): Promise<BenchResult> {
     await reference.close();
     await source.close();
     await pool.close();
-    await endpoint.stop();
+    await store.stop();
   }
 }

@@ -1,7 +1,8 @@
-import { createReadStream } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
+import { close, createReadStream, open, read } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import { readJson } from '../durable-files.ts';
 import type { Catalog } from './catalog.ts';
@@ -13,6 +14,11 @@ import { notFound } from './service-error.ts';
 const wholeReadBytes = 4 * 1024 * 1024;
 /** Indexes kept in memory: about 60 bytes a frame. */
 const indexCacheFrames = 200_000;
+
+// Descriptors as numbers: a FileHandle costs a frame more than its bytes do.
+const openFile = promisify(open);
+const readFrom = promisify(read);
+const closeFile = promisify(close);
 
 /** Reads documents and frames of image sets from disk. */
 export class ImageSetFiles {
@@ -48,17 +54,17 @@ export class ImageSetFiles {
     if (!place) throw notFound(`Image frame ${frameId} does not exist in image set ${imageSetId}.`);
     const [blob, offset, lengthBytes] = place;
     const path = blobPath(this.#catalog.layout.versions(datastoreId, imageSetId), blob, '.frames');
-    const file = await gone(open(path, 'r'), imageSetId);
+    const file = await gone(openFile(path, 'r'), imageSetId);
     if (lengthBytes > wholeReadBytes) {
       return { lengthBytes, content: createReadStream('', { fd: file, start: offset, end: offset + lengthBytes - 1 }) };
     }
     try {
       const bytes = Buffer.allocUnsafe(lengthBytes);
-      const { bytesRead } = await file.read(bytes, 0, lengthBytes, offset);
+      const { bytesRead } = await readFrom(file, bytes, 0, lengthBytes, offset);
       if (bytesRead !== lengthBytes) throw new Error('A stored frame is shorter than its index says.');
       return { lengthBytes, content: bytes };
     } finally {
-      await file.close();
+      await closeFile(file);
     }
   }
 
