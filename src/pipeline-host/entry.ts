@@ -11,6 +11,7 @@ import { HandlerCatalog } from '../handlers/catalog.ts';
 import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
+import { continueTrace } from '../tracing/span-recorder.ts';
 import { JobCancels } from './job-cancels.ts';
 import type { Errand, FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
@@ -123,6 +124,7 @@ async function run({ catalog, networks, settings, logger }: Running, job: Pipeli
       scratchDir: job.scratchDir,
       waitedMs: job.waitedMs,
       warnings: job.warnings,
+      span: continueTrace(job.trace, (record) => send({ type: 'span', jobId, record })),
       network: networks.networkOf(model.key, job.signature, settings.workers + 1),
       progress: (fraction, phase) => send({ type: 'progress', jobId, fraction, phase }),
       writing: (prefixUri) => send({ type: 'writing', jobId, prefixUri }),

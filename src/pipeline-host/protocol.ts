@@ -7,6 +7,7 @@ import type { ErrorBody } from '../errors.ts';
 import type { HandlerRequest, HandlerResult, ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { SlotGrant, SlotOutcome } from '../sessions/slots.ts';
+import type { SpanRecord, TraceContext } from '../tracing/span.ts';
 
 /** What a pipeline process must know of a model to run it. */
 export interface PipelineModel {
@@ -55,6 +56,8 @@ export interface PipelineJob {
   readonly warnings: readonly string[];
   /** Run the archive's bundle though it has code of its own: that code asks for it. */
   readonly builtIn?: boolean;
+  /** The front's span of this job, under which the process records its own; undefined: nothing is traced. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** The i-th result of a job: what the handler gave, or why this item failed. */
@@ -95,6 +98,8 @@ export type FromPipeline =
       /** Of `plan`. */
       readonly plan?: BackgroundPlan;
     }
+  /** A part of the job ended; the front alone has an exporter. */
+  | { readonly type: 'span'; readonly jobId: number; readonly record: SpanRecord }
   | { readonly type: 'acquire'; readonly id: number; readonly modelKey: string }
   | { readonly type: 'withdraw'; readonly id: number }
   | { readonly type: 'release'; readonly grantId: number; readonly outcome: SlotOutcome };

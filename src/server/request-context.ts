@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NextFunction, Request, Response } from 'express';
-import { EndpointError } from '../errors.ts';
+import { EndpointError, type ErrorCode } from '../errors.ts';
+import { noSpan, type Span } from '../tracing/span.ts';
+import type { NamedCall } from './call-names.ts';
 
 /** What every request carries through the front. */
 export interface RequestContext {
@@ -18,10 +20,16 @@ export interface RequestContext {
   working: boolean;
   /** True when nobody waits for the answer any more, whether it was sent or not. */
   closed: boolean;
+  /** Which call it is; undefined for what is no part of the API. */
+  readonly call: NamedCall | undefined;
+  /** 32 hex digits: the caller's trace, or the one that was begun for it. */
+  traceId: string | undefined;
+  /** The request's place in a trace; begun by `requestSpan`. */
+  span: Span;
   /** Known after routing; for the log and metrics. */
   model?: string;
   /** Error code of the answer, for the log and metrics. */
-  errorCode?: string;
+  errorCode?: ErrorCode;
 }
 
 const contexts = new WeakMap<Request, RequestContext>();
@@ -37,6 +45,7 @@ export interface RequestContextOptions {
   readonly timeoutSeconds: number;
   /** Parent folder of the requests' scratch folders. */
   readonly scratchRoot: string;
+  readonly callOf: (method: string, path: string) => NamedCall | undefined;
 }
 
 /** Gives each request its id, deadline, cancellation and scratch folder. */
@@ -52,6 +61,9 @@ export function requestContext(options: RequestContextOptions) {
       scratchDir: join(options.scratchRoot, randomUUID()),
       working: false,
       closed: false,
+      call: options.callOf(request.method, request.path),
+      traceId: undefined,
+      span: noSpan,
     };
     contexts.set(request, context);
     response.setHeader('x-request-id', requestId);

@@ -112,6 +112,13 @@ export class SessionPool implements SlotBroker {
     return this.#running.size;
   }
 
+  /** Windows that wait for a slot. */
+  get waitingWindows(): number {
+    let windows = 0;
+    for (const modelKey of this.#queue.modelKeys) windows += this.#queue.waiting(modelKey);
+    return windows;
+  }
+
   /**
    * Loads a network and makes it known under `modelKey`. On failure nothing of it stays.
    *
