@@ -76,9 +76,10 @@ export class PipelineProcess {
         this.kill();
         return;
       }
-      const parsed = message as FromPipeline;
-      if (parsed.type === 'ready') markReady?.resolve();
-      else this.#receive(parsed);
+      for (const said of Array.isArray(message) ? (message as FromPipeline[]) : [message as FromPipeline]) {
+        if (said.type === 'ready') markReady?.resolve();
+        else this.#receive(said);
+      }
     });
     this.#child.on('error', () => this.#ended(markReady));
     this.#child.on('exit', () => this.#ended(markReady));
@@ -127,7 +128,7 @@ export class PipelineProcess {
       killTimer = setTimeout(() => this.kill(), this.#options.cancelGraceMs);
     };
     signal.addEventListener('abort', cancel, { once: true });
-    this.#send({ type: 'job', job });
+    this.#send({ type: 'job', job: this.#withSlot(job) });
     if (signal.aborted) cancel();
     try {
       return await outcome;
@@ -158,6 +159,15 @@ export class PipelineProcess {
       signal.removeEventListener('abort', stop);
       this.#errands.delete(id);
     }
+  }
+
+  /** A job that runs its network at once gets a slot along, where one is free. */
+  #withSlot(job: PipelineJob): PipelineJob {
+    const runsAtOnce = job.requests.every(({ protocol, body }) => protocol === 'oip' && body !== undefined);
+    const slot = runsAtOnce ? this.#options.slots.offer?.(job.model.key) : undefined;
+    if (!slot) return job;
+    this.#grants.set(slot.grantId, slot);
+    return { ...job, slot };
   }
 
   /** Cancels one request of a job; the others go on. */

@@ -54,6 +54,8 @@ export interface PipelineJob {
   readonly waitedMs: { readonly queue: number; readonly load: number };
   /** Degradations of the server that the answer shall tell. */
   readonly warnings: readonly string[];
+  /** A slot for the job's first window, where one was free when the job was sent: nothing has to be asked then. */
+  readonly slot?: SlotGrant;
   /** Run the archive's bundle though it has code of its own: that code asks for it. */
   readonly builtIn?: boolean;
   /** The front's span of this job, under which the process records its own; undefined: nothing is traced. */
@@ -82,6 +84,7 @@ export type ToPipeline =
   | { readonly type: 'errand'; readonly id: number; readonly errand: Errand }
   | { readonly type: 'stop-errand'; readonly id: number; readonly error: ErrorBody };
 
+/** What a pipeline process says; several messages may come as one list, which costs the front one read. */
 export type FromPipeline =
   | { readonly type: 'ready' }
   | { readonly type: 'prepared'; readonly id: number; readonly model: ModelFacts }

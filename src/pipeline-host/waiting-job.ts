@@ -6,7 +6,7 @@ import type { QueuedJob } from './job-queue.ts';
 import type { JobItem, PipelineJob } from './protocol.ts';
 
 /** A job before it has a process: its queue time is filled in when it gets one. */
-export type JobRequest = Omit<PipelineJob, 'jobId' | 'waitedMs' | 'warnings' | 'trace'> & {
+export type JobRequest = Omit<PipelineJob, 'jobId' | 'waitedMs' | 'warnings' | 'trace' | 'slot'> & {
   readonly loadMs: number;
   /** Span of the request, under which the wait and the run are recorded. */
   readonly span?: Span | undefined;

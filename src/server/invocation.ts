@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import type { Request } from 'express';
 import { headerLengthHeader } from '../api/oip.ts';
 import { EndpointError } from '../errors.ts';
@@ -91,7 +90,7 @@ export class Invoker {
     } finally {
       context.working = false;
       // The answer may still be read from the folder; `close` removes it then.
-      if (context.closed) await rm(context.scratchDir, { recursive: true, force: true });
+      if (context.closed) context.discardScratch();
     }
   }
 
