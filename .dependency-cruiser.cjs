@@ -1,8 +1,9 @@
 // The layers of the project as an allow-list (docs/architecture.md): what a folder may import, everything else is an error.
-const everyone = ['^src/(api|config|errors|logger|compiled-url|durable-files|version)([./]|$)'];
+const everyone = ['^src/(api|config|errors|logger|compiled-url|durable-files|version|tracing)([./]|$)'];
 const allow = {
   api: [],
   imaging: [],
+  tracing: ['tracing'],
   server: ['api', 'model-cache', 'pipeline-host', 'async-jobs', 'server'],
   'async-jobs': ['async-jobs'],
   archive: ['archive'],
@@ -68,6 +69,13 @@ module.exports = {
       comment: 'the CLI speaks to an endpoint as any client does',
       from: { path: '^src/', pathNot: '^src/(connectors|cli)/' },
       to: { path: 'node_modules/@aws-sdk/' },
+    },
+    {
+      name: 'opentelemetry-in-one-lazy-place',
+      severity: 'error',
+      comment: 'off without an exporter: nothing of it is loaded then',
+      from: { path: '^src/', pathNot: '^src/tracing/otlp-tracer[.]ts$' },
+      to: { path: 'node_modules/@opentelemetry/' },
     },
     {
       name: 'src-never-imports-tests',

@@ -35,6 +35,11 @@ export class BenchEndpoint {
     return this.#url;
   }
 
+  get pid(): number {
+    if (this.#child?.pid === undefined) throw new Error('the endpoint is not started');
+    return this.#child.pid;
+  }
+
   async start(): Promise<this> {
     for (const dir of [this.models, this.files]) mkdirSync(dir);
     const flags = ['--json', '--port', '0', '--models', this.models, '--data', join(this.root, 'data')];

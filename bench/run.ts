@@ -1,7 +1,7 @@
 /**
  * Runs the benchmarks named on the command line (default: all) and prints their tables as Markdown, the figures that we
- * lose as well. Needs a quiet machine, ../shared, MAP_ENDPOINT_PYTHON (test/interop/requirements.txt) and
- * MAP_ENDPOINT_MONAI_PYTHON (bench/requirements.txt).
+ * lose as well. Needs a quiet machine, ../shared, MAP_ENDPOINT_PYTHON (test/interop/requirements.txt),
+ * MAP_ENDPOINT_MONAI_PYTHON (bench/requirements.txt) and, for the model servers of others, MAP_ENDPOINT_PEERS_PYTHON.
  *
  *     npm run bench [-- image-set whole-request --rounds 5]
  */
@@ -12,6 +12,7 @@ import { type BenchResult, formatResult } from './table.ts';
 const benches: Record<string, (rounds: number) => Promise<BenchResult>> = {
   'image-set': async (rounds) => (await import('./image-set.ts')).imageSet(rounds),
   'model-load': async (rounds) => (await import('./model-load.ts')).modelLoad(rounds),
+  peers: async (rounds) => (await import('./peers.ts')).peers(rounds),
   'sagemaker-zipf': async (rounds) => (await import('./sagemaker-zipf.ts')).sagemakerZipf(rounds),
   'whole-request': async (rounds) => (await import('./whole-request.ts')).wholeRequest(rounds),
 };

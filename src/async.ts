@@ -15,11 +15,14 @@ import type { PipelineHost } from './pipeline-host/pipeline-host.ts';
 import type { Invoker } from './server/invocation.ts';
 import type { ReceivedBody } from './server/request-body.ts';
 import type { AsyncInvocations } from './server/runtime-api/invoke-endpoint-async.ts';
+import type { Span, Tracer } from './tracing/span.ts';
+import { traced } from './tracing/traced.ts';
 
 export interface AsyncOptions {
   readonly config: EndpointConfig;
   readonly host: PipelineHost;
   readonly invoker: Invoker;
+  readonly tracer: Tracer;
   readonly logger: Logger;
   /** Folder of this process' temporary files; answers are moved from it, so it lies on the queue's file system. */
   readonly scratchDir: string;
@@ -54,7 +57,7 @@ export async function startAsyncJobs(
   };
 }
 
-function workOf({ host, invoker, scratchDir }: AsyncOptions): AsyncWork {
+function workOf({ host, invoker, tracer, scratchDir }: AsyncOptions): AsyncWork {
   return {
     async invoke(job, bodyPath, signal) {
       const jobDir = join(scratchDir, 'async', job.jobId);
@@ -64,7 +67,11 @@ function workOf({ host, invoker, scratchDir }: AsyncOptions): AsyncWork {
         if (job.inputUri !== undefined) {
           await host.errand({ kind: 'fetch', uri: job.inputUri, toPath: path, limitBytes: maxInputBytes }, signal);
         }
-        return { ...(await invoke(invoker, job, await bodyOf(path), jobDir, signal)), release };
+        const body = await bodyOf(path);
+        // The call that brought the job is long answered: its work is a trace of its own.
+        const span = tracer.request('async job', {}, { 'map_endpoint.request_id': job.jobId });
+        const answer = await traced(span, () => invoke(invoker, job, { body, scratchDir: jobDir, span, signal }));
+        return { ...answer, release };
       } catch (thrown) {
         await release();
         throw thrown;
@@ -83,18 +90,19 @@ async function bodyOf(path: string): Promise<ReceivedBody> {
 async function invoke(
   invoker: Invoker,
   job: AsyncJob,
-  body: ReceivedBody,
-  scratchDir: string,
-  signal: AbortSignal,
+  given: {
+    readonly body: ReceivedBody;
+    readonly scratchDir: string;
+    readonly span: Span;
+    readonly signal: AbortSignal;
+  },
 ): Promise<Omit<AsyncAnswer, 'release'>> {
   const { result } = await invoker.run({
     requestId: job.jobId,
     startedAt: performance.now(),
     deadline: Date.now() + job.timeoutSeconds * 1000,
-    signal,
-    scratchDir,
     headers: job.headers,
-    body,
+    ...given,
   });
   if ((result.status ?? 200) >= 400) {
     throw new EndpointError('model_failed', `The handler answered with status ${result.status}.`);

@@ -54,6 +54,8 @@ export interface EndpointConfig {
   readonly authToken: string | undefined;
   readonly managementToken: string | undefined;
   readonly logLevel: LogLevel;
+  /** Whether traces are sent: an exporter or its endpoint is set. */
+  readonly tracing: boolean;
   readonly region: string | undefined;
   /** Endpoint of HealthImaging where it is not AWS's own; then the host prefix is switched off. */
   readonly healthImagingEndpoint: string | undefined;
@@ -164,6 +166,7 @@ export function parseConfig(
     authToken: managed ? undefined : text(env, 'AUTH_TOKEN'),
     managementToken: managed ? undefined : text(env, 'MANAGEMENT_TOKEN'),
     logLevel: logLevel(env),
+    tracing: tracing(env),
     region: text(env, 'AWS_REGION') ?? text(env, 'AWS_DEFAULT_REGION'),
     healthImagingEndpoint:
       overrides.healthImagingEndpoint ?? text(env, 'AWS_ENDPOINT_URL_MEDICAL_IMAGING') ?? text(env, 'AWS_ENDPOINT_URL'),
@@ -289,6 +292,22 @@ function modelUrlForm(env: Environment): 'given' | 'parent' {
   const form = text(env, 'SAGEMAKER_MODEL_URL') ?? 'given';
   if (form !== 'given' && form !== 'parent') throw malformed('SAGEMAKER_MODEL_URL', 'given or parent');
   return form;
+}
+
+/** OpenTelemetry's own variables; the exporter reads the rest of them itself. */
+function tracing(env: Environment): boolean {
+  const exporter = text(env, 'OTEL_TRACES_EXPORTER')?.toLowerCase();
+  if (exporter !== undefined && exporter !== 'otlp' && exporter !== 'none') {
+    throw malformed('OTEL_TRACES_EXPORTER', 'otlp or none');
+  }
+  const protocol = text(env, 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL') ?? text(env, 'OTEL_EXPORTER_OTLP_PROTOCOL');
+  const endpoint = text(env, 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT') ?? text(env, 'OTEL_EXPORTER_OTLP_ENDPOINT');
+  const wanted = exporter === undefined ? endpoint !== undefined : exporter === 'otlp';
+  if (!wanted || flag(env, 'OTEL_SDK_DISABLED', false)) return false;
+  if (protocol !== undefined && protocol !== 'http/json') {
+    throw malformed('OTEL_EXPORTER_OTLP_PROTOCOL', 'http/json, which a collector takes on its HTTP port (4318)');
+  }
+  return true;
 }
 
 /** SageMaker may give a range of ports that the container may use; a bind port outside it must not start. */

@@ -20,6 +20,7 @@ import { Invoker } from './server/invocation.ts';
 import { EndpointMetrics } from './server/metrics.ts';
 import { SessionPool } from './sessions/session-pool.ts';
 import { startStore } from './store-process.ts';
+import { openTracer } from './tracing/open-tracer.ts';
 
 export interface StartOptions {
   readonly mode: 'serve' | 'local';
@@ -73,6 +74,10 @@ async function start(
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const scratch = await ScratchRoot.open(config.dataDir);
   started.push(() => scratch.remove());
+  const tracer = await openTracer({ enabled: config.tracing, logger });
+  started.push(() => tracer.close());
+  // Children inherit the environment: what the exporter authenticates with is not for them.
+  for (const name of ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_EXPORTER_OTLP_TRACES_HEADERS']) delete process.env[name];
   const store = mode === 'local' ? await startStore(config, logger) : undefined;
   if (store) started.push(() => store.close());
   const sessions = await SessionPool.start({
@@ -119,16 +124,31 @@ async function start(
       modelBytes: () => (models.areOnHost ? models.heldBytes() : 0),
       shrinkModels: (toBytes) => models.shrinkIdle(toBytes),
     },
+    onSpan: (record) => tracer.take(record),
     ...(custom ? { custom } : {}),
   });
   started.push(() => host.close());
-  const models = await createModels({ config, sessions, host, custom, logger, scratchDir: scratch.dir });
+  let asyncBacklog = (): number => 0;
+  const metrics = metricsOf(
+    host,
+    custom,
+    sessions,
+    () => models,
+    () => asyncBacklog(),
+  );
+  const models: Models = await createModels({
+    config,
+    sessions,
+    host,
+    custom,
+    logger,
+    scratchDir: scratch.dir,
+    events: metrics.modelEvents,
+  });
   const health = new Health({
     consecutiveFailedStarts: () => Math.max(host.consecutiveFailedStarts, sessions.consecutiveFailedStarts),
     warnings: () => sessions.warnings,
   });
-  const asyncBacklog = mode === 'local' ? () => asyncJobs?.jobs.waiting ?? 0 : undefined;
-  const metrics = metricsOf(host, custom, sessions, models, asyncBacklog);
   const background = new BackgroundJobs({
     host,
     modelTimeoutSeconds: models.directory.timeoutSeconds,
@@ -147,12 +167,16 @@ async function start(
     background,
   });
   const asyncJobs =
-    mode === 'local' ? await startAsyncJobs({ config, host, invoker, logger, scratchDir: scratch.dir }) : undefined;
+    mode === 'local'
+      ? await startAsyncJobs({ config, host, invoker, tracer, logger, scratchDir: scratch.dir })
+      : undefined;
+  asyncBacklog = () => asyncJobs?.jobs.waiting ?? 0;
   const app = createApp({
     logger,
     health,
     invoker,
     metrics,
+    tracer,
     registry: models.registry,
     oipModels: models.named,
     timeoutSeconds: config.requestTimeoutSeconds,
@@ -187,22 +211,25 @@ function metricsOf(
   host: PipelineHost,
   custom: CustomHost | undefined,
   sessions: SessionPool,
-  models: Models,
-  asyncBacklog: (() => number) | undefined,
+  models: () => Models,
+  asyncBacklog: () => number,
 ): EndpointMetrics {
   return new EndpointMetrics({
     queuedJobs: () => host.queued + (custom?.queued ?? 0),
-    queuedByModel: () => host.queuedByModel(),
+    queuedByModel: () => [...host.queuedByModel(), ...(custom?.queuedByModel() ?? [])],
     runningJobs: () => host.running + (custom?.running ?? 0),
     pipelineProcesses: () => host.processes,
     pipelineCrashes: () => host.crashes,
+    handlerProcesses: () => custom?.processes ?? 0,
+    handlerRestarts: () => custom?.restarts ?? 0,
     sessionChildren: () => sessions.children,
     sessionRestarts: () => sessions.restarts,
     runningWindows: () => sessions.runningWindows,
     providerFallback: () => sessions.warnings.length,
-    models: () => models.status(),
-    evictions: () => models.evictions(),
-    ...(asyncBacklog ? { asyncBacklog } : {}),
+    waitingWindows: () => sessions.waitingWindows,
+    models: () => models().status(),
+    evictions: () => models().evictions(),
+    asyncBacklog,
   });
 }
 

@@ -14,6 +14,7 @@ import { DiskCache } from './model-cache/disk-cache.ts';
 import { ManagedModels } from './model-cache/managed-models.ts';
 import { MemoryEstimates } from './model-cache/memory-estimates.ts';
 import type { ModelStatus } from './model-cache/model.ts';
+import type { ModelEvents } from './model-cache/model-events.ts';
 import type { BundleRules } from './model-cache/prepare-bundle.ts';
 import { Residency } from './model-cache/residency.ts';
 import { SelfManagedModels } from './model-cache/self-managed-models.ts';
@@ -37,6 +38,7 @@ export interface ModelsOptions {
   readonly logger: Logger;
   /** Folder of this process, where models are unpacked. */
   readonly scratchDir: string;
+  readonly events: ModelEvents;
 }
 
 /** The models of a server. */
@@ -62,7 +64,7 @@ const singleModelDir = '/opt/ml/model';
 const managedModelsDir = '/opt/ml/models';
 
 export async function createModels(options: ModelsOptions): Promise<Models> {
-  const { config, sessions, host, custom, logger, scratchDir } = options;
+  const { config, sessions, host, custom, logger } = options;
   const device = await deviceOf(config, sessions, custom);
   const countsCustom = device instanceof CpuDevice;
   const loader = new NetworkLoader({ host, sessions, custom, countsCustom, warmUp: config.warmUp, logger });
@@ -71,6 +73,7 @@ export async function createModels(options: ModelsOptions): Promise<Models> {
     loader,
     estimates: new MemoryEstimates(config.executionProviders.join(',')),
     logger,
+    events: options.events,
   });
   const rules: BundleRules = {
     maxBytes: config.maxArchiveBytes,
@@ -85,7 +88,7 @@ export async function createModels(options: ModelsOptions): Promise<Models> {
     urlForm: config.modelUrlForm,
   });
   const single = new SingleModel({ dir: singleModelDir, residency, rules });
-  const stored = storedModels(config, folder, residency, rules, logger, join(scratchDir, 'models'));
+  const stored = storedModels(options, folder, residency, rules);
   // Those who find their model loaded pass through: the pipelines' share is for them.
   const wait = new BoundedWait(config.maxQueuedRequests + config.pipelines);
   return {
@@ -123,12 +126,10 @@ export async function createModels(options: ModelsOptions): Promise<Models> {
 
 /** The self-managed regime's models; none where SageMaker manages them or no place of models is set. */
 function storedModels(
-  config: EndpointConfig,
+  { config, logger, scratchDir, events }: ModelsOptions,
   folder: string | undefined,
   residency: Residency,
   rules: BundleRules,
-  logger: Logger,
-  dir: string,
 ): SelfManagedModels | undefined {
   if (config.managed || config.modelDataUrl === undefined) return undefined;
   const source: ArchiveSource =
@@ -138,8 +139,14 @@ function storedModels(
           config.modelDataUrl,
         )
       : new FolderArchives(folder);
-  const disk = new DiskCache({ dir, budgetBytes: config.diskBudgetBytes, source, rules });
-  return new SelfManagedModels({ source, disk, residency, refreshSeconds: config.modelRefreshSeconds, logger });
+  const disk = new DiskCache({
+    dir: join(scratchDir, 'models'),
+    budgetBytes: config.diskBudgetBytes,
+    source,
+    rules,
+    events,
+  });
+  return new SelfManagedModels({ source, disk, residency, refreshSeconds: config.modelRefreshSeconds, logger, events });
 }
 
 /** `MODEL_DATA_URL` as a folder of this machine; undefined when it is elsewhere or not set. */

@@ -8,14 +8,14 @@ const uid = z
 const healthImagingId = z.string().regex(/^[0-9a-z]{32}$/, 'must be 32 characters of 0-9 and a-z');
 
 /** One input of a request (design §5). */
-const inputSchema = z.union([
+export const inputSchema = z.union([
   z.strictObject({ datastoreId: healthImagingId, imageSetId: healthImagingId, seriesInstanceUid: uid.optional() }),
   z.strictObject({ uri: z.string().min(1).max(2048), seriesInstanceUid: uid.optional() }),
 ]);
 
 export const inferenceIdSchema = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must match [A-Za-z0-9._-]{1,64}');
 
-const requestSchema = z.strictObject({
+export const requestSchema = z.strictObject({
   inputs: z.array(inputSchema).min(1).max(64),
   output: z.strictObject({ uri: z.string().min(1).max(2048) }).optional(),
   model: z.string().min(1).max(1024).optional(),

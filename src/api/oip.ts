@@ -41,7 +41,7 @@ const outputSchema = z.object({
   name,
   parameters: parameters.pipe(z.looseObject({ binary_data: z.boolean().optional() })),
 });
-const requestSchema = z.object({
+export const oipRequestSchema = z.object({
   id: z.string().max(1024).optional(),
   parameters: parameters.pipe(z.looseObject({ binary_data_output: z.boolean().optional() })),
   inputs: z.array(inputSchema).min(1).max(1024),
@@ -49,7 +49,7 @@ const requestSchema = z.object({
 });
 
 /** An inference request of the Open Inference Protocol: the JSON of it, tensors in binary not yet joined. */
-export type OipRequest = z.infer<typeof requestSchema>;
+export type OipRequest = z.infer<typeof oipRequestSchema>;
 export type OipInput = z.infer<typeof inputSchema>;
 
 /** Parameters by which a client asks for another answer than it would get; what we don't know besides is ignored. */
@@ -61,7 +61,7 @@ const refusedParameters = ['sequence_id', 'shared_memory_region', 'classificatio
  * @throws EndpointError `invalid_request`, naming the place and never a value
  */
 export function parseOipRequest(value: unknown): OipRequest {
-  const parsed = requestSchema.safeParse(value);
+  const parsed = oipRequestSchema.safeParse(value);
   if (!parsed.success) {
     throw new EndpointError('invalid_request', `The inference request is not valid: ${describeIssues(parsed.error)}.`);
   }

@@ -7,6 +7,7 @@ import type { BackgroundPlan } from '../api/background-status.ts';
 import type { TimingsMs } from '../api/invocation.ts';
 import type { Network } from '../imaging/network.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
+import type { Span } from '../tracing/span.ts';
 
 /** One request as a handler sees it. */
 export interface HandlerRequest {
@@ -69,6 +70,8 @@ export interface HandlerContext {
   readonly warnings: readonly string[];
   /** The loaded network; undefined for a model without one (a custom handler's). */
   readonly network: Network | undefined;
+  /** Span of the call; undefined when nothing is traced. */
+  readonly span?: Span | undefined;
   /** Tells how far the work is, 0 to 1. */
   progress(fraction: number, phase: string): void;
   /** Tells, before the first write, where results will be written: should this process die, another one cleans up. */

@@ -166,6 +166,7 @@ export class ModelHandler implements Handler {
       scratchDir: context.scratchDir,
       elapsedMs: context.waitedMs,
       warnings: context.warnings,
+      span: context.span,
       progress: (fraction, phase) => {
         progress?.update(fraction, phase);
         context.progress(fraction, phase);

@@ -1,12 +1,14 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
+import { modelNameOfTarget } from '../api/target-model.ts';
 import type { TreeFile } from '../archive/digest.ts';
 import { readTree } from '../archive/tree.ts';
 import { unpackArchive } from '../archive/unpack.ts';
-import { EndpointError } from '../errors.ts';
+import { asEndpointError, EndpointError, type ErrorCode } from '../errors.ts';
 import type { ArchiveSource, StoredArchive } from './archive-source.ts';
 import type { PreparedBundle } from './model.ts';
+import { type ModelEvents, noModelEvents } from './model-events.ts';
 import { type BundleRules, prepareFiles } from './prepare-bundle.ts';
 
 export interface DiskCacheOptions {
@@ -15,6 +17,8 @@ export interface DiskCacheOptions {
   readonly budgetBytes: number;
   readonly source: ArchiveSource;
   readonly rules: BundleRules;
+  /** Default: nobody is told. */
+  readonly events?: ModelEvents;
 }
 
 /** An unpacked model that stays on disk until `release`. */
@@ -60,6 +64,10 @@ export class DiskCache {
     });
   }
 
+  get #events(): ModelEvents {
+    return this.#options.events ?? noModelEvents;
+  }
+
   /** Bytes of all unpacked models on disk. */
   get usedBytes(): number {
     let bytes = this.#idle.calculatedSize;
@@ -77,6 +85,7 @@ export class DiskCache {
   async acquire(target: string, stored: StoredArchive, signal: AbortSignal): Promise<DiskLease> {
     const key = `${target}\n${stored.kind}\n${stored.version}`;
     const pinned = this.#pinned.get(key);
+    this.#events.lookedUp('disk', pinned !== undefined || this.#idle.has(key));
     if (pinned) {
       pinned.uses++;
       return this.#leaseOf(key, pinned.unpacked);
@@ -149,16 +158,29 @@ export class DiskCache {
   }
 
   async #bring(target: string, stored: StoredArchive, slotDir: string, signal: AbortSignal): Promise<TreeFile[]> {
-    const { source, rules } = this.#options;
+    const { rules } = this.#options;
     const modelDir = join(slotDir, 'model');
     if (stored.kind === 'directory') {
-      await source.download(target, stored, modelDir, signal);
+      await this.#download(target, stored, modelDir, signal);
       return await readTree(modelDir, rules, signal);
     }
     const archivePath = join(slotDir, 'archive.tar.gz');
-    await source.download(target, stored, archivePath, signal);
+    await this.#download(target, stored, archivePath, signal);
     const files = await unpackArchive(archivePath, modelDir, rules, signal);
     await rm(archivePath);
     return files;
+  }
+
+  async #download(target: string, stored: StoredArchive, toPath: string, signal: AbortSignal): Promise<void> {
+    const startedAt = performance.now();
+    const tell = (outcome: 'ok' | ErrorCode): void =>
+      this.#events.downloaded(modelNameOfTarget(target), outcome, (performance.now() - startedAt) / 1000);
+    try {
+      await this.#options.source.download(target, stored, toPath, signal);
+    } catch (thrown) {
+      tell(asEndpointError(thrown).code);
+      throw thrown;
+    }
+    tell('ok');
   }
 }

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 
 /** A model that is in memory and ready to be called. */
@@ -57,8 +58,8 @@ export type ModelState = 'LOADING' | 'READY' | 'UNLOADING' | 'FAILED';
 export interface ModelStatus {
   readonly name: string;
   readonly state: ModelState;
-  /** Why it failed. */
-  readonly reason?: string;
+  /** Code of what it failed with. */
+  readonly reason?: ErrorCode;
   /** Memory that is set aside for it or that it holds. */
   readonly sizeBytes: number;
 }

@@ -1,16 +1,19 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import { asEndpointError, EndpointError, throwIfAborted } from '../errors.ts';
+import { asEndpointError, EndpointError, type ErrorCode, throwIfAborted } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Device } from '../sessions/device.ts';
 import type { MemoryEstimates } from './memory-estimates.ts';
 import type { LoadedModel, ModelLease, ModelLoader, ModelState, ModelStatus, PreparedBundle } from './model.ts';
+import { type ModelEvents, noModelEvents } from './model-events.ts';
 
 export interface ResidencyOptions {
   readonly device: Device;
   readonly loader: ModelLoader;
   readonly estimates: MemoryEstimates;
   readonly logger: Logger;
+  /** Default: nobody is told. */
+  readonly events?: ModelEvents;
 }
 
 export interface LoadOptions {
@@ -48,7 +51,7 @@ export class Residency {
   readonly #residents = new Map<string, Resident>();
   /** Idle models that may be evicted. Models in use, loading, or loaded for SageMaker are kept outside its size. */
   readonly #idle: LRUCache<string, Resident>;
-  readonly #failures = new LRUCache<string, string>({ max: keptFailures });
+  readonly #failures = new LRUCache<string, ErrorCode>({ max: keptFailures });
   #lastAdmission: Promise<unknown> = Promise.resolve();
   #nextKey = 1;
   #evictions = 0;
@@ -78,6 +81,9 @@ export class Residency {
    * @throws EndpointError `insufficient_memory`; what the loader throws; the signal's reason
    */
   async load(name: string, bundle: PreparedBundle, signal: AbortSignal, options: LoadOptions): Promise<ModelLease> {
+    const events = this.#options.events ?? noModelEvents;
+    const startedAt = performance.now();
+    const secondsSoFar = (): number => (performance.now() - startedAt) / 1000;
     const key = `${name}#${bundle.digest.slice(0, 12)}#${this.#nextKey++}`;
     const resident: Resident = {
       key,
@@ -100,9 +106,11 @@ export class Residency {
       await loading;
     } catch (thrown) {
       this.noteFailure(name, thrown);
+      events.loaded(name, asEndpointError(thrown).code, secondsSoFar());
       options.onGone?.();
       throw thrown;
     }
+    events.loaded(name, 'ok', secondsSoFar());
     this.#failures.delete(name);
     this.#options.logger.info({ model: name, sizeBytes: resident.sizeBytes }, 'model loaded');
     return this.#leaseOf(resident);
@@ -179,6 +187,11 @@ export class Residency {
   /** Unloads idle models that may go, least recently used first, until no more than this is held by the others. */
   shrinkIdle(toBytes: number): void {
     while (this.#ledgerBytes() - this.#unloadingBytes() > toBytes && this.#idle.pop());
+  }
+
+  /** A model that is not there any more has not failed either. */
+  forgetFailure(name: string): void {
+    this.#failures.delete(name);
   }
 
   /** Models with their states; failed ones are remembered for a while. */

@@ -5,6 +5,7 @@ import { type Logger, loggableError } from '../logger.ts';
 import type { ArchiveSource, StoredArchive } from './archive-source.ts';
 import type { DiskCache } from './disk-cache.ts';
 import type { ModelLease, PreparedBundle } from './model.ts';
+import { type ModelEvents, noModelEvents } from './model-events.ts';
 import { nameOfBundle, pickBundle } from './pick-bundle.ts';
 import type { Residency } from './residency.ts';
 import { settledArchive } from './settled-archive.ts';
@@ -19,6 +20,8 @@ export interface SelfManagedOptions {
   readonly logger: Logger;
   /** Time that running requests of a model have to end when it is unloaded. Default 350 s. */
   readonly unloadWaitMs?: number;
+  /** Default: nobody is told. */
+  readonly events?: ModelEvents;
   /** Epoch milliseconds. Default: the system's clock. */
   readonly nowMs?: () => number;
 }
@@ -72,9 +75,12 @@ export class SelfManagedModels {
     for (let looked = false; ; looked = true) {
       const current = this.#current.get(target);
       // What was looked at for this very request is fresh, however short the refresh time is.
+      const key = current?.keys.get(nameIn(current.bundles, wanted));
+      const isReady = key !== undefined && this.#options.residency.isReady(key);
+      if (!looked) (this.#options.events ?? noModelEvents).lookedUp('memory', isReady);
       if (current !== undefined && (looked || this.#isFresh(current.checkedAtMs))) {
-        const key = current.keys.get(pick(target, current.bundles, wanted).name);
-        if (key !== undefined && this.#options.residency.isReady(key)) return this.#options.residency.lease(key);
+        pick(target, current.bundles, wanted); // refuses a bundle that isn't there
+        if (isReady) return this.#options.residency.lease(key);
       }
       await this.#work.join(`${target}\n${wanted ?? ''}`, signal, (workSignal) =>
         this.#inTurn(target, () => this.#bring(target, wanted, workSignal)),
@@ -155,6 +161,7 @@ export class SelfManagedModels {
     if (!stored) {
       this.#retire(current);
       this.#current.delete(target);
+      residency.forgetFailure(modelNameOfTarget(target));
       throw new EndpointError('model_not_found', `There is no model "${target}".`);
     }
     if (isLoaded && current?.version === stored.version) {

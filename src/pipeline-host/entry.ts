@@ -11,6 +11,7 @@ import { HandlerCatalog } from '../handlers/catalog.ts';
 import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
+import { continueTrace } from '../tracing/span-recorder.ts';
 import { JobCancels } from './job-cancels.ts';
 import type { Errand, FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
@@ -27,11 +28,23 @@ interface Running {
 
 process.title = 'me-pipeline';
 
+/** What goes out with the next message, or by itself when this turn of promises is over. */
+const held: FromPipeline[] = [];
+
 function send(message: FromPipeline): void {
-  process.send?.(message, undefined, undefined, () => undefined);
+  const said = held.length === 0 ? message : [...held.splice(0), message];
+  process.send?.(said, undefined, undefined, () => undefined);
 }
 
-const slots = new RemoteSlots(send);
+function sendSoon(message: FromPipeline): void {
+  held.push(message);
+  process.nextTick(() => {
+    const last = held.pop();
+    if (last) send(last);
+  });
+}
+
+const slots = new RemoteSlots(send, sendSoon);
 const cancels = new JobCancels();
 /** Errands by their id. */
 const stops = new Map<number, AbortController>();
@@ -113,6 +126,7 @@ async function discard({ catalog, logger }: Running, prefixUri: string): Promise
 async function run({ catalog, networks, settings, logger }: Running, job: PipelineJob): Promise<void> {
   const { jobId, model } = job;
   const { signal, requests } = cancels.open(job);
+  if (job.slot) slots.offered(model.key, job.slot);
   try {
     const handler = await catalog.handlerOf(model);
     const items = await runHandler(handler, requests, {
@@ -123,6 +137,7 @@ async function run({ catalog, networks, settings, logger }: Running, job: Pipeli
       scratchDir: job.scratchDir,
       waitedMs: job.waitedMs,
       warnings: job.warnings,
+      span: continueTrace(job.trace, (record) => send({ type: 'span', jobId, record })),
       network: networks.networkOf(model.key, job.signature, settings.workers + 1),
       progress: (fraction, phase) => send({ type: 'progress', jobId, fraction, phase }),
       writing: (prefixUri) => send({ type: 'writing', jobId, prefixUri }),
@@ -133,6 +148,7 @@ async function run({ catalog, networks, settings, logger }: Running, job: Pipeli
     if (error.code === 'internal') logger.error({ error: loggableError(thrown), model: model.name }, 'job failed');
     send({ type: 'failed', jobId, error: error.toJSON() });
   } finally {
+    slots.takeBack();
     cancels.close(jobId);
   }
 }

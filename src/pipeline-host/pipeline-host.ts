@@ -1,9 +1,10 @@
 import type { BackgroundPlan } from '../api/background-status.ts';
-import { abortError, EndpointError } from '../errors.ts';
+import { abortError, asEndpointError, EndpointError } from '../errors.ts';
 import type { BatchRule, ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker } from '../sessions/slots.ts';
+import { noSpan, type SpanRecord } from '../tracing/span.ts';
 import { JobAdmission, type SharedMemory } from './job-admission.ts';
 import { JobMemory } from './job-memory.ts';
 import { JobPace, type WaitingRequests } from './job-pace.ts';
@@ -33,6 +34,8 @@ export interface PipelineHostOptions {
   readonly maxConcurrentPerModel?: number;
   /** Memory that jobs share with models. Default: jobs start whatever they need. */
   readonly memory?: SharedMemory;
+  /** Given the spans that pipeline processes record. Default: they are dropped. */
+  readonly onSpan?: (record: SpanRecord) => void;
   /** @default 5000 */
   readonly cancelGraceMs?: number;
   /** Starts a process. Default: a real one. */
@@ -76,12 +79,12 @@ export class PipelineHost {
   constructor(options: PipelineHostOptions) {
     this.#options = options;
     this.#admission = options.memory ? new JobAdmission(options.memory) : undefined;
-    const { processes, settings, slots, logger, cancelGraceMs = 5000 } = options;
+    const { processes, settings, slots, logger, cancelGraceMs = 5000, onSpan = () => undefined } = options;
     const start = options.startProcess ?? ((processOptions) => new PipelineProcess(processOptions));
     this.#pool = new LanePool({
       processes,
       logger,
-      start: (onExit) => start({ settings, slots, logger, cancelGraceMs, onExit }),
+      start: (onExit) => start({ settings, slots, logger, cancelGraceMs, onSpan, onExit }),
       onChange: () => this.#dispatch(),
     });
   }
@@ -152,6 +155,7 @@ export class PipelineHost {
     if (signal.aborted) return Promise.reject(abortError(signal));
     const { custom } = this.#options;
     if (custom?.serves(request.model.key) && !request.builtIn) return custom.run(request, signal, onProgress);
+    const queueSpan = (request.span ?? noSpan).child('queue');
     return new Promise((resolve, reject) => {
       const withdraw = (): void => this.#withdraw(job, call, abortError(signal));
       const settled = (): void => signal.removeEventListener('abort', withdraw);
@@ -160,11 +164,13 @@ export class PipelineHost {
         signal,
         queuedAt: performance.now(),
         onProgress,
+        queueSpan,
         resolve: (items) => {
           settled();
           resolve(items);
         },
         reject: (error) => {
+          queueSpan.end(asEndpointError(error).code);
           settled();
           reject(error);
         },

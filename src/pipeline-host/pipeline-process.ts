@@ -7,6 +7,8 @@ import type { ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { Logger } from '../logger.ts';
 import type { SlotBroker, SlotGrant } from '../sessions/slots.ts';
+import type { SpanRecord } from '../tracing/span.ts';
+import { parseTraceParent } from '../tracing/traceparent.ts';
 import type {
   Errand,
   FromPipeline,
@@ -24,6 +26,8 @@ export interface PipelineProcessOptions {
   readonly logger: Logger;
   /** Milliseconds that a cancelled job has to end by itself before the process is killed. */
   readonly cancelGraceMs: number;
+  /** Given each span that the process records of its job. */
+  readonly onSpan: (record: SpanRecord) => void;
   /** Called once, when the process is gone; `leftPrefixUris` is where its job was writing. */
   readonly onExit: (leftPrefixUris: readonly string[]) => void;
   /** The process, where it is another one than a shared one. */
@@ -40,6 +44,8 @@ interface Pending<T> {
 /** Niceness of everything that is not the front: requests are answered while volumes are segmented. */
 const backgroundPriority = 5;
 
+const maxSpansOfAJob = 1000;
+
 /** The front's side of one pipeline process: one job at a time; `prepare` may come in between. */
 export class PipelineProcess {
   readonly #child: ChildProcess;
@@ -49,7 +55,8 @@ export class PipelineProcess {
   readonly #asked = new Map<number, AbortController>();
   readonly #grants = new Map<number, SlotGrant>();
   readonly ready: Promise<void>;
-  #job: (Pending<readonly JobItem[]> & { readonly jobId: number }) | undefined;
+  #job: (Pending<readonly JobItem[]> & { readonly jobId: number; readonly traceId: string | undefined }) | undefined;
+  #spansLeft = 0;
   #onProgress: ((fraction: number, phase: string) => void) | undefined;
   readonly #writingPrefixUris = new Set<string>();
   #nextPrepareId = 0;
@@ -69,9 +76,10 @@ export class PipelineProcess {
         this.kill();
         return;
       }
-      const parsed = message as FromPipeline;
-      if (parsed.type === 'ready') markReady?.resolve();
-      else this.#receive(parsed);
+      for (const said of Array.isArray(message) ? (message as FromPipeline[]) : [message as FromPipeline]) {
+        if (said.type === 'ready') markReady?.resolve();
+        else this.#receive(said);
+      }
     });
     this.#child.on('error', () => this.#ended(markReady));
     this.#child.on('exit', () => this.#ended(markReady));
@@ -110,8 +118,9 @@ export class PipelineProcess {
     if (this.#job) throw new EndpointError('internal', 'A pipeline process was given a second job.');
     if (this.#exited) throw died();
     const outcome = new Promise<readonly JobItem[]>((resolve, reject) => {
-      this.#job = { jobId: job.jobId, resolve, reject };
+      this.#job = { jobId: job.jobId, traceId: parseTraceParent(job.trace?.traceparent)?.traceId, resolve, reject };
     });
+    this.#spansLeft = maxSpansOfAJob;
     this.#onProgress = onProgress;
     let killTimer: NodeJS.Timeout | undefined;
     const cancel = (): void => {
@@ -119,7 +128,7 @@ export class PipelineProcess {
       killTimer = setTimeout(() => this.kill(), this.#options.cancelGraceMs);
     };
     signal.addEventListener('abort', cancel, { once: true });
-    this.#send({ type: 'job', job });
+    this.#send({ type: 'job', job: this.#withSlot(job) });
     if (signal.aborted) cancel();
     try {
       return await outcome;
@@ -150,6 +159,15 @@ export class PipelineProcess {
       signal.removeEventListener('abort', stop);
       this.#errands.delete(id);
     }
+  }
+
+  /** A job that runs its network at once gets a slot along, where one is free. */
+  #withSlot(job: PipelineJob): PipelineJob {
+    const runsAtOnce = job.requests.every(({ protocol, body }) => protocol === 'oip' && body !== undefined);
+    const slot = runsAtOnce ? this.#options.slots.offer?.(job.model.key) : undefined;
+    if (!slot) return job;
+    this.#grants.set(slot.grantId, slot);
+    return { ...job, slot };
   }
 
   /** Cancels one request of a job; the others go on. */
@@ -197,6 +215,11 @@ export class PipelineProcess {
         else pending?.resolve(message.plan);
         break;
       }
+      case 'span':
+        // The process may run a model's own code: it cannot write into other traces, nor without end.
+        if (this.#job?.jobId !== message.jobId || message.record.traceId !== this.#job.traceId) break;
+        if (this.#spansLeft-- > 0) this.#options.onSpan(message.record);
+        break;
       case 'acquire':
         void this.#acquire(message.id, message.modelKey);
         break;

@@ -7,6 +7,7 @@ import type { ErrorBody } from '../errors.ts';
 import type { HandlerRequest, HandlerResult, ModelFacts } from '../handlers/contract.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import type { SlotGrant, SlotOutcome } from '../sessions/slots.ts';
+import type { SpanRecord, TraceContext } from '../tracing/span.ts';
 
 /** What a pipeline process must know of a model to run it. */
 export interface PipelineModel {
@@ -53,8 +54,12 @@ export interface PipelineJob {
   readonly waitedMs: { readonly queue: number; readonly load: number };
   /** Degradations of the server that the answer shall tell. */
   readonly warnings: readonly string[];
+  /** A slot for the job's first window, where one was free when the job was sent: nothing has to be asked then. */
+  readonly slot?: SlotGrant;
   /** Run the archive's bundle though it has code of its own: that code asks for it. */
   readonly builtIn?: boolean;
+  /** The front's span of this job, under which the process records its own; undefined: nothing is traced. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** The i-th result of a job: what the handler gave, or why this item failed. */
@@ -79,6 +84,7 @@ export type ToPipeline =
   | { readonly type: 'errand'; readonly id: number; readonly errand: Errand }
   | { readonly type: 'stop-errand'; readonly id: number; readonly error: ErrorBody };
 
+/** What a pipeline process says; several messages may come as one list, which costs the front one read. */
 export type FromPipeline =
   | { readonly type: 'ready' }
   | { readonly type: 'prepared'; readonly id: number; readonly model: ModelFacts }
@@ -95,6 +101,8 @@ export type FromPipeline =
       /** Of `plan`. */
       readonly plan?: BackgroundPlan;
     }
+  /** A part of the job ended; the front alone has an exporter. */
+  | { readonly type: 'span'; readonly jobId: number; readonly record: SpanRecord }
   | { readonly type: 'acquire'; readonly id: number; readonly modelKey: string }
   | { readonly type: 'withdraw'; readonly id: number }
   | { readonly type: 'release'; readonly grantId: number; readonly outcome: SlotOutcome };

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { abortError, asEndpointError } from '../errors.ts';
+import { noSpan, type Span, type TraceContext } from '../tracing/span.ts';
 import type { PipelineProcess } from './pipeline-process.ts';
 import type { JobItem, PipelineJob } from './protocol.ts';
 import type { JobCall } from './waiting-job.ts';
@@ -12,6 +13,7 @@ export type JobRunner = Pick<PipelineProcess, 'run' | 'cancelRequest'>;
 export interface JobBegin {
   readonly jobId: number;
   readonly warnings: readonly string[];
+  readonly trace?: TraceContext;
 }
 
 /** How a job ended: `whole` when at least one of its requests was answered and none of its callers left. */
@@ -23,7 +25,10 @@ export type JobEnd = 'whole' | 'cut';
  * Never throws.
  */
 export async function runJob(process: JobRunner, calls: readonly JobCall[], begin: JobBegin): Promise<JobEnd> {
-  const { job, batchDir } = jobOf(calls, begin);
+  const spans = new Map(calls.map((call) => [call, beginSpan(call, calls.length)]));
+  // The steps of a batch are recorded once: in the trace of its first request that has one.
+  const trace = [...spans.values()].find(({ context }) => context)?.context;
+  const { job, batchDir } = jobOf(calls, { ...begin, ...(trace ? { trace } : {}) });
   const cancelled = new AbortController();
   const left = new Set(calls);
   const leaving: (() => void)[] = [];
@@ -38,7 +43,9 @@ export async function runJob(process: JobRunner, calls: readonly JobCall[], begi
       }
       left.delete(call);
       for (const index of requests) process.cancelRequest(job.jobId, index, asEndpointError(call.signal.reason));
-      call.reject(abortError(call.signal));
+      const error = abortError(call.signal);
+      spans.get(call)?.end(error.code);
+      call.reject(error);
     };
     call.signal.addEventListener('abort', leave, { once: true });
     leaving.push(() => call.signal.removeEventListener('abort', leave));
@@ -53,12 +60,19 @@ export async function runJob(process: JobRunner, calls: readonly JobCall[], begi
     let at = 0;
     for (const call of calls) {
       const { length } = call.request.requests;
-      if (left.has(call)) call.resolve(answers.slice(at, at + length));
+      const own = answers.slice(at, at + length);
+      const failed = own.find((item) => !item.ok);
+      spans.get(call)?.end(failed && !failed.ok ? failed.error.code : undefined);
+      if (left.has(call)) call.resolve(own);
       at += length;
     }
     return isWhole ? 'whole' : 'cut';
   } catch (thrown) {
-    for (const call of left) call.reject(asEndpointError(thrown));
+    for (const call of left) {
+      const error = asEndpointError(thrown);
+      spans.get(call)?.end(error.code);
+      call.reject(error);
+    }
     return 'cut';
   } finally {
     for (const stop of leaving) stop();
@@ -69,12 +83,18 @@ export async function runJob(process: JobRunner, calls: readonly JobCall[], begi
   }
 }
 
+/** The wait of a call is over, its run begins. */
+function beginSpan({ queueSpan, request }: JobCall, calls: number): Span {
+  queueSpan?.end();
+  return (request.span ?? noSpan).child('pipeline', { 'map_endpoint.batch_size': calls });
+}
+
 /** One job of all calls. Those of a batch share a folder that no single one of them owns. */
 function jobOf(calls: readonly JobCall[], begin: JobBegin): { job: PipelineJob; batchDir?: string } {
   const [first] = calls as readonly [JobCall, ...JobCall[]];
   const now = performance.now();
   const waitedMs = ({ queuedAt, request }: JobCall) => ({ queue: now - queuedAt, load: request.loadMs });
-  const { loadMs: _, ...common } = first.request;
+  const { loadMs: _, span: __, ...common } = first.request;
   if (calls.length === 1) return { job: { ...common, ...begin, waitedMs: waitedMs(first) } };
   const batchDir = join(dirname(first.request.scratchDir), randomUUID());
   const requests = calls.flatMap((call) => {

@@ -1,17 +1,24 @@
 import { statSync } from 'node:fs';
 import type { BatchRule, HandlerRequest } from '../handlers/contract.ts';
+import type { Span } from '../tracing/span.ts';
 import type { InputSize } from './job-memory.ts';
 import type { QueuedJob } from './job-queue.ts';
 import type { JobItem, PipelineJob } from './protocol.ts';
 
 /** A job before it has a process: its queue time is filled in when it gets one. */
-export type JobRequest = Omit<PipelineJob, 'jobId' | 'waitedMs' | 'warnings'> & { readonly loadMs: number };
+export type JobRequest = Omit<PipelineJob, 'jobId' | 'waitedMs' | 'warnings' | 'trace' | 'slot'> & {
+  readonly loadMs: number;
+  /** Span of the request, under which the wait and the run are recorded. */
+  readonly span?: Span | undefined;
+};
 
 /** One caller of `PipelineHost.run`, who waits for the answer to its own requests. */
 export interface JobCall {
   readonly request: JobRequest;
   readonly signal: AbortSignal;
   readonly queuedAt: number;
+  /** Ends when the wait does. */
+  readonly queueSpan?: Span | undefined;
   readonly onProgress: ((fraction: number, phase: string) => void) | undefined;
   readonly resolve: (items: readonly JobItem[]) => void;
   readonly reject: (error: Error) => void;

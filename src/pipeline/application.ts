@@ -1,5 +1,5 @@
 import { EndpointError, throwIfAborted } from '../errors.ts';
-import type { ExecutionContext, Operator } from './operator.ts';
+import { type ExecutionContext, type Operator, runOperator } from './operator.ts';
 
 /** An operator of whose ports only the names matter. */
 type AnyOperator = Operator<never, object>;
@@ -55,7 +55,7 @@ export class Application {
       if (ready < 0) throw new EndpointError('internal', 'The operators of the application form a cycle.');
       const [operator] = waiting.splice(ready, 1) as [AnyOperator];
       throwIfAborted(context.signal);
-      results.set(operator, await operator.compute(this.#inputsOf(operator, results) as never, context));
+      results.set(operator, await runOperator(operator, this.#inputsOf(operator, results) as never, context));
     }
     return <Outputs extends object>(of: Operator<never, Outputs>) => results.get(of) as Outputs;
   }

@@ -1,9 +1,11 @@
 import type { InvocationAnswer, OutputDescription, SegmentMeasurement } from '../api/invocation.ts';
 import { throwIfAborted } from '../errors.ts';
+import { noSpan } from '../tracing/span.ts';
+import { traced } from '../tracing/traced.ts';
 import { Application } from './application.ts';
 import type { ImagingJob, ImagingResult, OutputFile } from './imaging-job.ts';
 import { identifyJob } from './job-identity.ts';
-import type { ExecutionContext, Operator } from './operator.ts';
+import { type ExecutionContext, type Operator, runOperator } from './operator.ts';
 import { BundleInference } from './operators/bundle-inference.ts';
 import { DicomDataLoader } from './operators/dicom-data-loader.ts';
 import { canBeReferred, DicomSegWriter } from './operators/dicom-seg-writer.ts';
@@ -40,6 +42,7 @@ export async function runImagingJob(job: ImagingJob): Promise<ImagingResult> {
     pool: job.pool,
     scratchDir: job.scratchDir,
     clock,
+    span: job.span,
     warn: (message) => void warnings.push(message),
   };
   const { model, inferenceId, fingerprint } = await identifyJob(job);
@@ -54,7 +57,7 @@ export async function runImagingJob(job: ImagingJob): Promise<ImagingResult> {
   for (const output of planned) {
     throwIfAborted(job.signal);
     const writer = writerOf(output, model, inferenceId, uidSeed);
-    files.push((await writer.compute({ image, segmentation, measurements }, context)).file);
+    files.push((await runOperator(writer, { image, segmentation, measurements }, context)).file);
   }
 
   const answerFor = (outputs: readonly OutputDescription[]): InvocationAnswer => ({
@@ -69,16 +72,18 @@ export async function runImagingJob(job: ImagingJob): Promise<ImagingResult> {
   if (!place) return { answer: answerFor(files.map((file) => describeOutput(file))), files };
   await job.writing?.(place.prefixUri);
   const start = performance.now();
-  const answer = await publishResults(
-    place,
-    files,
-    fingerprint,
-    (outputs) => {
-      clock.add('write', performance.now() - start);
-      return answerFor(outputs);
-    },
-    job.signal,
-  );
+  const publish = (): Promise<InvocationAnswer> =>
+    publishResults(
+      place,
+      files,
+      fingerprint,
+      (outputs) => {
+        clock.add('write', performance.now() - start);
+        return answerFor(outputs);
+      },
+      job.signal,
+    );
+  const answer = await traced((job.span ?? noSpan).child('write', { 'map_endpoint.outputs': files.length }), publish);
   job.progress?.(1, 'write');
   return { answer, files: [] };
 }

@@ -4,6 +4,7 @@ import type { ComputePool } from '../compute/pool.ts';
 import type { ImageSource, InputReference } from '../connectors/image-source.ts';
 import type { OutputSink } from '../connectors/output-sink.ts';
 import type { Network } from '../imaging/network.ts';
+import type { Span } from '../tracing/span.ts';
 import type { ImagingBundle } from './imaging-bundle.ts';
 
 /** One imaging request, parsed and with everything wired that it needs. One job is one inference over all its inputs. */
@@ -29,6 +30,8 @@ export interface ImagingJob {
   readonly elapsedMs?: { readonly queue: number; readonly load: number } | undefined;
   /** Warnings of the caller that the answer shall carry (a fallback to the CPU, say). */
   readonly warnings?: readonly string[] | undefined;
+  /** Span of the job; the operators' spans are its parts. */
+  readonly span?: Span | undefined;
   /** Called with the prefix before the first write under it: should this process die, another one discards what it left. */
   writing?(prefixUri: string): Promise<void> | void;
   /** Tells how far the work is, 0 to 1. */

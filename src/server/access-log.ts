@@ -1,21 +1,23 @@
 import type { NextFunction, Request, Response } from 'express';
 import type { Logger } from '../logger.ts';
 import { contextOf } from './request-context.ts';
+import { isQuiet } from './request-span.ts';
 
-/** Probes are too many to be worth a line each. */
-const quietPaths = new Set(['/ping', '/healthz', '/readyz', '/metrics', '/v2/health/live', '/v2/health/ready']);
-
-/** One line for each finished request: never its path, query or body, which can hold names. */
+/**
+ * One line for each finished request: never its path, query or body, which can hold names; nor its inference id, which
+ * the caller chooses.
+ */
 export function accessLog(logger: Logger) {
   return function accessLogMiddleware(request: Request, response: Response, next: NextFunction): void {
     const context = contextOf(request);
     response.once('close', () => {
-      if (quietPaths.has(request.path)) return;
+      if (context.call !== undefined && isQuiet(context.call.operation)) return;
       logger.info(
         {
           requestId: context.requestId,
           method: request.method,
-          call: callName(request.path),
+          call: context.call?.operation ?? 'unknown',
+          ...(context.traceId === undefined ? {} : { traceId: context.traceId }),
           status: response.statusCode,
           finished: response.writableFinished,
           ms: Math.round(performance.now() - context.startedAt),
@@ -27,10 +29,4 @@ export function accessLog(logger: Logger) {
     });
     next();
   };
-}
-
-/** The call by its first path segment, when it is one of ours. */
-function callName(path: string): string {
-  const first = path.split('/')[1] ?? '';
-  return ['invocations', 'models', 'endpoints', 'execution-parameters', 'v2'].includes(first) ? first : 'unknown';
 }

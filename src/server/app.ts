@@ -2,8 +2,10 @@ import express, { type ErrorRequestHandler, type Express } from 'express';
 import type { BatchSettings } from '../api/batch-settings.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import { type Logger, loggableError } from '../logger.ts';
+import type { Tracer } from '../tracing/span.ts';
 import { accessLog } from './access-log.ts';
 import { sendError } from './answer.ts';
+import { callNames, healthImagingCalls } from './call-names.ts';
 import { type Health, probesRouter } from './health.ts';
 import { hostGuard } from './host-guard.ts';
 import type { Invoker } from './invocation.ts';
@@ -12,7 +14,10 @@ import type { ManagedRegistry } from './model-registry.ts';
 import { isOipPath, sendOipError } from './oip/oip-error.ts';
 import type { OipModels } from './oip/oip-models.ts';
 import { oipRouter } from './oip/oip-router.ts';
+import { descriptionRouter } from './openapi/description-router.ts';
 import { contextOf, requestContext } from './request-context.ts';
+import { requestSpan } from './request-span.ts';
+import { routesOf } from './routes.ts';
 import { invokeEndpointRouter } from './runtime-api/invoke-endpoint.ts';
 import { type AsyncInvocations, invokeEndpointAsyncRouter } from './runtime-api/invoke-endpoint-async.ts';
 import { invokeEndpointStreamRouter } from './runtime-api/invoke-endpoint-stream.ts';
@@ -26,6 +31,7 @@ export interface AppOptions {
   readonly health: Health;
   readonly invoker: Invoker;
   readonly metrics: EndpointMetrics;
+  readonly tracer: Tracer;
   readonly registry: ManagedRegistry;
   readonly oipModels: OipModels;
   readonly timeoutSeconds: number;
@@ -51,7 +57,9 @@ export function createApp(options: AppOptions): Express {
   app.disable('etag');
   app.set('query parser', 'simple');
 
-  app.use(requestContext(options));
+  const routes = routesOf(options.local ? 'local' : 'serve');
+  app.use(requestContext({ ...options, callOf: callNames([...routes, ...(options.local ? healthImagingCalls : [])]) }));
+  app.use(requestSpan(options.tracer));
   app.use(accessLog(options.logger));
   if (options.local) app.use(hostGuard(options.local.host), storeProxy(options.local.storeUrl));
   app.use(probesRouter(health));
@@ -60,6 +68,7 @@ export function createApp(options: AppOptions): Express {
     response.setHeader('content-type', options.metrics.contentType);
     response.end(text);
   });
+  app.use(descriptionRouter(routes));
   app.use((request, _response, next) => {
     if (health.draining && request.method === 'POST') {
       throw new EndpointError('overloaded', 'The server is shutting down.');
@@ -68,7 +77,7 @@ export function createApp(options: AppOptions): Express {
   });
   app.use(['/invocations', '/endpoints'], requireToken(options.authToken, 'This endpoint'));
   app.use(containerRouter(options));
-  app.use('/models', modelsRouter(options));
+  app.use(modelsRouter(options));
   if (options.asyncJobs) app.use(invokeEndpointAsyncRouter(options.asyncJobs));
   app.use('/v2', oipRouter(options));
   if (options.local) {

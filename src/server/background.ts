@@ -7,8 +7,10 @@ import type { InvocationAnswer } from '../api/invocation.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import { type Logger, loggableError } from '../logger.ts';
 import type { LoadedModel, ModelLease } from '../model-cache/model.ts';
-import type { PipelineHost } from '../pipeline-host/pipeline-host.ts';
+import type { JobRequest, PipelineHost } from '../pipeline-host/pipeline-host.ts';
 import type { JobItem, PipelineJob, PipelineModel } from '../pipeline-host/protocol.ts';
+import type { Span } from '../tracing/span.ts';
+import { traced } from '../tracing/traced.ts';
 import type { HandlerAnswer } from './answer.ts';
 import type { Call } from './call.ts';
 import type { EndpointMetrics } from './metrics.ts';
@@ -82,7 +84,7 @@ export class BackgroundJobs {
     let lease: ModelLease | undefined;
     let handedOver = false;
     try {
-      lease = await find();
+      lease = await traced(call.span.child('load'), find);
       const loadMs = performance.now() - findStartedAt;
       call.onModel?.(lease.model.name);
       const request: HandlerRequest = {
@@ -98,7 +100,7 @@ export class BackgroundJobs {
         const earlier = answerOfEarlier(plan);
         if (earlier) return earlier;
         // Nothing was awaited since the look: of equal requests at the same time, one starts the work.
-        running = this.#start(plan, lease, request, loadMs);
+        running = this.#start(plan, lease, request, { loadMs, span: call.span.child('background') });
         handedOver = true;
         this.#running.set(plan.prefixUri, running);
       }
@@ -129,13 +131,18 @@ export class BackgroundJobs {
     throw new EndpointError('conflict', message);
   }
 
-  #start(plan: BackgroundPlan, lease: ModelLease, request: HandlerRequest, loadMs: number): Running {
+  #start(
+    plan: BackgroundPlan,
+    lease: ModelLease,
+    request: HandlerRequest,
+    { loadMs, span }: { loadMs: number; span: Span },
+  ): Running {
     const startedAt = performance.now();
     const controller = new AbortController();
     const scratchDir = join(this.#options.scratchRoot, randomUUID());
     // Before anything is promised, the place is proved to be writable, and the queue to have room.
     const begun = this.#tell(plan, { state: 'QUEUED' }).then(() => {
-      const work = this.#work(lease, { ...request, background: plan }, { loadMs, scratchDir, controller });
+      const work = this.#work(lease, { ...request, background: plan }, { loadMs, scratchDir, span, controller });
       return { work, told: work.then((ending) => this.#end(plan, ending, scratchDir)) };
     });
     const taken = begun.then(async ({ work, told }) => {
@@ -151,6 +158,7 @@ export class BackgroundJobs {
       .then(({ error }) => {
         const { name } = lease.model;
         const code = error?.code ?? 'ok';
+        span.end(error?.code);
         this.#count(name, code, startedAt);
         this.#options.logger.info({ requestId: request.requestId, model: name, code }, 'background job ended');
         lease.release();
@@ -163,7 +171,12 @@ export class BackgroundJobs {
   async #work(
     { model }: ModelLease,
     request: HandlerRequest,
-    { loadMs, scratchDir, controller }: { loadMs: number; scratchDir: string; controller: AbortController },
+    {
+      loadMs,
+      scratchDir,
+      span,
+      controller,
+    }: Pick<JobRequest, 'loadMs' | 'scratchDir' | 'span'> & { controller: AbortController },
   ): Promise<Ending> {
     const { host, metrics, logger, timeoutSeconds, modelTimeoutSeconds } = this.#options;
     const limitSeconds = Math.min(timeoutSeconds, modelTimeoutSeconds(model.key) ?? Number.POSITIVE_INFINITY);
@@ -180,6 +193,7 @@ export class BackgroundJobs {
           deadline: Date.now() + limitSeconds * 1000,
           scratchDir,
           loadMs,
+          span,
         },
         controller.signal,
       );

@@ -1,5 +1,6 @@
 import type { ModelLease } from '../model-cache/model.ts';
 import type { JobRequest } from '../pipeline-host/pipeline-host.ts';
+import type { Span } from '../tracing/span.ts';
 import type { ReceivedBody } from './request-body.ts';
 
 /** Finds a model another way than by its TargetModel (SageMaker's `/models/{n}/invoke`). */
@@ -20,6 +21,8 @@ export interface Call {
   readonly deadline: number;
   readonly signal: AbortSignal;
   readonly scratchDir: string;
+  /** Under which its load, wait and run are recorded. */
+  readonly span: Span;
   /** What the handler sees; lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: ReceivedBody;

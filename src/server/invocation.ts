@@ -1,9 +1,9 @@
-import { rm } from 'node:fs/promises';
 import type { Request } from 'express';
 import { headerLengthHeader } from '../api/oip.ts';
 import { EndpointError } from '../errors.ts';
 import type { ModelLease } from '../model-cache/model.ts';
 import type { PipelineHost } from '../pipeline-host/pipeline-host.ts';
+import { traced } from '../tracing/traced.ts';
 import type { HandlerAnswer } from './answer.ts';
 import { type BackgroundJobs, isBackground } from './background.ts';
 import type { Acquire, Call, HandlerProtocol, OnProgress } from './call.ts';
@@ -39,6 +39,7 @@ const forwardedHeaders = [
   'x-amzn-sagemaker-session-id',
   'traceparent',
   headerLengthHeader,
+  'tracestate',
 ];
 
 export interface InvokerOptions {
@@ -89,7 +90,7 @@ export class Invoker {
     } finally {
       context.working = false;
       // The answer may still be read from the folder; `close` removes it then.
-      if (context.closed) await rm(context.scratchDir, { recursive: true, force: true });
+      if (context.closed) context.discardScratch();
     }
   }
 
@@ -135,6 +136,7 @@ export class Invoker {
         deadline: context.deadline,
         signal: context.signal,
         scratchDir: context.scratchDir,
+        span: context.span,
         headers: { ...handlerHeaders(request), ...options.headers },
         body,
         acquire: options.acquire,
@@ -160,10 +162,11 @@ export class Invoker {
 
   async #run(call: Call): Promise<HandlerAnswer> {
     const loadStartedAt = performance.now();
-    const lease = await this.#acquire(call);
+    const lease = await traced(call.span.child('load'), () => this.#acquire(call));
     const loadMs = performance.now() - loadStartedAt;
     const { model } = lease;
     call.onModel?.(model.name);
+    call.span.set({ 'map_endpoint.model': model.name, 'map_endpoint.model.sha256': model.digest });
     const limit = modelLimit(this.#options.models.timeoutSeconds(model.key), call);
     try {
       const items = await this.#options.host.run(
@@ -181,6 +184,7 @@ export class Invoker {
           deadline: limit.deadline,
           scratchDir: call.scratchDir,
           loadMs,
+          span: call.span,
         },
         limit.signal,
         call.onProgress,

@@ -2,6 +2,7 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asEndpointError, EndpointError, throwIfAborted } from '../errors.ts';
+import { traced } from '../tracing/traced.ts';
 import type { HandlerAnswer } from './answer.ts';
 import { answerLine, errorLine } from './answer-line.ts';
 import type { Call } from './call.ts';
@@ -79,6 +80,7 @@ function lineCall(call: Call, bytes: Uint8Array, index: number): Call {
     requestId: `${call.requestId}.${index + 1}`,
     startedAt: performance.now(),
     scratchDir: join(call.scratchDir, `line-${index + 1}`),
+    span: call.span.child('line', { 'map_endpoint.line': index + 1 }),
     headers: { ...headers, 'content-type': 'application/json', accept: 'application/json' },
     body: { bytes },
     onProgress: undefined,
@@ -88,9 +90,11 @@ function lineCall(call: Call, bytes: Uint8Array, index: number): Call {
 /** The answer to one line, without its end. Never rejects. */
 async function answerOne(line: Call, run: RunLine, othersRun: () => boolean): Promise<Buffer> {
   try {
-    throwIfAborted(line.signal);
-    checkLine(line.body.bytes as Uint8Array);
-    return await answerLine(await runWhenFree(line, run, othersRun));
+    return await traced(line.span, async () => {
+      throwIfAborted(line.signal);
+      checkLine(line.body.bytes as Uint8Array);
+      return await answerLine(await runWhenFree(line, run, othersRun));
+    });
   } catch (thrown) {
     return errorLine(asEndpointError(thrown));
   } finally {

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NextFunction, Request, Response } from 'express';
-import { EndpointError } from '../errors.ts';
+import { EndpointError, type ErrorCode } from '../errors.ts';
+import { noSpan, type Span } from '../tracing/span.ts';
+import type { NamedCall } from './call-names.ts';
+import { ScratchSweep } from './scratch-sweep.ts';
 
 /** What every request carries through the front. */
 export interface RequestContext {
@@ -14,14 +16,22 @@ export interface RequestContext {
   readonly signal: AbortSignal;
   /** Folder of this request; whoever needs it makes it, it is removed when the answer is out. */
   readonly scratchDir: string;
+  /** Has the scratch folder removed, which nobody uses any more. */
+  readonly discardScratch: () => void;
   /** True while a job uses the scratch folder. */
   working: boolean;
   /** True when nobody waits for the answer any more, whether it was sent or not. */
   closed: boolean;
+  /** Which call it is; undefined for what is no part of the API. */
+  readonly call: NamedCall | undefined;
+  /** 32 hex digits: the caller's trace, or the one that was begun for it. */
+  traceId: string | undefined;
+  /** The request's place in a trace; begun by `requestSpan`. */
+  span: Span;
   /** Known after routing; for the log and metrics. */
   model?: string;
   /** Error code of the answer, for the log and metrics. */
-  errorCode?: string;
+  errorCode?: ErrorCode;
 }
 
 const contexts = new WeakMap<Request, RequestContext>();
@@ -37,21 +47,28 @@ export interface RequestContextOptions {
   readonly timeoutSeconds: number;
   /** Parent folder of the requests' scratch folders. */
   readonly scratchRoot: string;
+  readonly callOf: (method: string, path: string) => NamedCall | undefined;
 }
 
 /** Gives each request its id, deadline, cancellation and scratch folder. */
 export function requestContext(options: RequestContextOptions) {
+  const sweep = new ScratchSweep(options.scratchRoot);
   return function requestContextMiddleware(request: Request, response: Response, next: NextFunction): void {
     const requestId = requestIdOf(request);
     const controller = new AbortController();
+    const scratchDir = join(options.scratchRoot, randomUUID());
     const context: RequestContext = {
       requestId,
       startedAt: performance.now(),
       deadline: Date.now() + options.timeoutSeconds * 1000,
       signal: controller.signal,
-      scratchDir: join(options.scratchRoot, randomUUID()),
+      scratchDir,
+      discardScratch: () => sweep.discard(scratchDir),
       working: false,
       closed: false,
+      call: options.callOf(request.method, request.path),
+      traceId: undefined,
+      span: noSpan,
     };
     contexts.set(request, context);
     response.setHeader('x-request-id', requestId);
@@ -66,7 +83,7 @@ export function requestContext(options: RequestContextOptions) {
         controller.abort(new EndpointError('deadline_exceeded', 'The client closed the connection.'));
       }
       // A cancelled job may still write for a moment: its folder goes when it has ended (see invocation.ts).
-      if (!context.working) void rm(context.scratchDir, { recursive: true, force: true });
+      if (!context.working) context.discardScratch();
     });
     next();
   };

@@ -112,6 +112,13 @@ export class SessionPool implements SlotBroker {
     return this.#running.size;
   }
 
+  /** Windows that wait for a slot. */
+  get waitingWindows(): number {
+    let windows = 0;
+    for (const modelKey of this.#queue.modelKeys) windows += this.#queue.waiting(modelKey);
+    return windows;
+  }
+
   /**
    * Loads a network and makes it known under `modelKey`. On failure nothing of it stays.
    *
@@ -193,6 +200,14 @@ export class SessionPool implements SlotBroker {
       this.#queue.push(modelKey, waiter);
       this.#dispatch();
     });
+  }
+
+  offer(modelKey: string): SlotGrant | undefined {
+    const model = this.#models.get(modelKey);
+    if (!model || model.closing || this.#closed || this.#running.size >= this.#options.workers) return undefined;
+    // A free seat means that no window of this model waits, and a free slot that none of another could have it.
+    const seat = this.#freeSeat(modelKey);
+    return seat && this.#grant(model, seat);
   }
 
   release(grant: SlotGrant, outcome: SlotOutcome): void {
@@ -299,7 +314,8 @@ export class SessionPool implements SlotBroker {
     while (this.#running.size < this.#options.workers) {
       const next = this.#queue.next((modelKey) => this.#freeSeat(modelKey) !== undefined);
       if (!next) break;
-      this.#grant(next.modelKey, next.waiter);
+      const { modelKey, waiter } = next;
+      waiter.resolve(this.#grant(this.#models.get(modelKey) as PooledModel, this.#freeSeat(modelKey) as Seat));
     }
     for (const modelKey of this.#queue.modelKeys) {
       const model = this.#models.get(modelKey);
@@ -322,14 +338,12 @@ export class SessionPool implements SlotBroker {
     return windows;
   }
 
-  #grant(modelKey: string, waiter: Waiter): void {
-    const model = this.#models.get(modelKey) as PooledModel;
-    const seat = this.#freeSeat(modelKey) as Seat;
+  #grant(model: PooledModel, seat: Seat): SlotGrant {
     const { sessionId, child } = seat;
     const grant: SlotGrant = { grantId: this.#nextGrantId++, socketPath: child.socketPath, sessionId };
     this.#running.set(grant.grantId, { grant, model, seat });
     model.windowStarted(seat);
-    waiter.resolve(grant);
+    return grant;
   }
 
   #free({ grant, model, seat }: Running): void {

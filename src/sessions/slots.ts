@@ -25,4 +25,6 @@ export interface SlotBroker {
    */
   acquire(modelKey: string, signal: AbortSignal): Promise<SlotGrant>;
   release(grant: SlotGrant, outcome: SlotOutcome): void;
+  /** A slot of a loaded model where one is free this moment, without waiting; undefined otherwise. */
+  offer?(modelKey: string): SlotGrant | undefined;
 }

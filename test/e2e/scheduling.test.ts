@@ -90,7 +90,7 @@ describe('memory', () => {
     expect(peak.allBytes).toBeLessThan(budgetBytes);
     // All at once would not have fitted.
     expect(peak.oneBytes * 4).toBeGreaterThan(budgetBytes);
-    expect(await metric(endpoint, 'pipeline_crashes')).toBe(0);
+    expect(await metric(endpoint, 'pipeline_crashes_total')).toBe(0);
     const left = () => filesUnder(`${endpoint.dataDir}/run`).filter((file) => file.includes('/requests/'));
     await vi.waitFor(() => expect(left()).toEqual([]));
     // Big processes were replaced: what is left holds about what it held at first.

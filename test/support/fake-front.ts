@@ -3,6 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Express } from 'express';
 import { abortError, EndpointError } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';
 import type { ModelLease } from '../../src/model-cache/model.ts';
@@ -14,10 +15,12 @@ import { Invoker, type ModelDirectory } from '../../src/server/invocation.ts';
 import { EndpointMetrics } from '../../src/server/metrics.ts';
 import type { ManagedRegistry } from '../../src/server/model-registry.ts';
 import type { OipModels } from '../../src/server/oip/oip-models.ts';
+import { noTracer } from '../../src/tracing/span.ts';
 
 /** The front's HTTP on a free port, with a handler function in place of pipeline processes and models from thin air. */
 export interface FakeFront {
   readonly url: string;
+  readonly app: Express;
   readonly health: Health;
   readonly scratchRoot: string;
   /** Leases that are not released yet. */
@@ -80,9 +83,13 @@ export async function startFakeFront(
     runningJobs: zero,
     pipelineProcesses: zero,
     pipelineCrashes: zero,
+    asyncBacklog: zero,
+    handlerProcesses: zero,
+    handlerRestarts: zero,
     sessionChildren: zero,
     sessionRestarts: zero,
     runningWindows: zero,
+    waitingWindows: zero,
     providerFallback: zero,
     evictions: zero,
     models: () => [],
@@ -96,6 +103,7 @@ export async function startFakeFront(
     health,
     invoker: new Invoker({ host: { run }, models, metrics, maxBodyBytes, concurrentLines: 2, maxLines: 20 }),
     metrics,
+    tracer: noTracer,
     registry,
     oipModels,
     timeoutSeconds: 5,
@@ -111,6 +119,7 @@ export async function startFakeFront(
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    app,
     health,
     scratchRoot,
     pinned: () => pinned,

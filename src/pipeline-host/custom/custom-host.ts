@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import { EndpointError } from '../../errors.ts';
 import type { NetworkSignature } from '../../imaging/tensor.ts';
+import type { WaitingRequests } from '../job-pace.ts';
 import type { JobRequest } from '../pipeline-host.ts';
 import type { JobItem, PipelineModel } from '../protocol.ts';
 import { CustomModel, type CustomModelOptions } from './custom-model.ts';
 
-export interface CustomHostOptions extends Omit<CustomModelOptions, 'model' | 'signature' | 'scratchDir'> {
+export interface CustomHostOptions
+  extends Omit<CustomModelOptions, 'model' | 'signature' | 'scratchDir' | 'onRestart'> {
   /** Folder under which each process gets one that it may write. */
   readonly scratchDir: string;
 }
@@ -15,6 +17,7 @@ export class CustomHost {
   readonly #options: CustomHostOptions;
   readonly #models = new Map<string, CustomModel>();
   #nextDir = 1;
+  #restarts = 0;
 
   constructor(options: CustomHostOptions) {
     this.#options = options;
@@ -24,8 +27,25 @@ export class CustomHost {
     return this.#sum((model) => model.queued);
   }
 
+  /** Requests that wait, by model; models without any are left out. */
+  queuedByModel(): WaitingRequests[] {
+    return [...this.#models.values()]
+      .map(({ name, queued }) => ({ modelName: name, requests: queued }))
+      .filter(({ requests }) => requests > 0);
+  }
+
   get running(): number {
     return this.#sum((model) => model.running);
+  }
+
+  /** Processes that live. */
+  get processes(): number {
+    return this.#sum((model) => (model.lives ? 1 : 0));
+  }
+
+  /** Processes that died and were begun anew. */
+  get restarts(): number {
+    return this.#restarts;
   }
 
   /** Memory of all processes, each at its peak. */
@@ -45,7 +65,13 @@ export class CustomHost {
    */
   async load(model: PipelineModel, signature: NetworkSignature, signal: AbortSignal): Promise<void> {
     const scratchDir = join(this.#options.scratchDir, String(this.#nextDir++));
-    const loading = new CustomModel({ ...this.#options, model, signature, scratchDir });
+    const loading = new CustomModel({
+      ...this.#options,
+      model,
+      signature,
+      scratchDir,
+      onRestart: () => this.#restarts++,
+    });
     this.#models.set(model.key, loading);
     await loading.load(signal);
   }

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { abortError, EndpointError, throwIfAborted } from '../../errors.ts';
 import type { NetworkSignature } from '../../imaging/tensor.ts';
 import type { ProcessMemory } from '../../sessions/process-memory.ts';
+import { noSpan } from '../../tracing/span.ts';
+import { traced } from '../../tracing/traced.ts';
 import type { JobRequest } from '../pipeline-host.ts';
 import type { JobItem, PipelineModel } from '../protocol.ts';
 import { CustomProcess, type CustomProcessOptions } from './custom-process.ts';
@@ -17,6 +19,8 @@ export interface CustomModelOptions
   readonly scratchDir: string;
   readonly maxQueued: number;
   readonly warnings: () => readonly string[];
+  /** Told of each process that takes the place of one that died. */
+  readonly onRestart: () => void;
   /** Checks that the built-in handler can run the archive's bundle on its network. */
   readonly checkBuiltIn: (model: PipelineModel, signature: NetworkSignature, signal: AbortSignal) => Promise<unknown>;
   /** Runs a job through the built-in handler, in a pipeline process of the server. */
@@ -45,6 +49,15 @@ export class CustomModel {
 
   constructor(options: CustomModelOptions) {
     this.#options = options;
+  }
+
+  get name(): string {
+    return this.#options.model.name;
+  }
+
+  /** Whether its process is there. */
+  get lives(): boolean {
+    return this.#process !== undefined && !this.#process.gone;
   }
 
   get queued(): number {
@@ -82,10 +95,15 @@ export class CustomModel {
       return Promise.reject(new EndpointError('overloaded', message));
     }
     const queuedAt = performance.now();
+    const span = request.span ?? noSpan;
+    const queueSpan = span.child('queue');
     return new Promise((resolve, reject) => {
       const start = (): void => {
         signal.removeEventListener('abort', withdraw);
-        this.#work(request, performance.now() - queuedAt, signal, onProgress)
+        queueSpan.end();
+        const handlerSpan = span.child('handler');
+        const traceable = { ...request, span: handlerSpan }; // what the handler asks for is a part of its work
+        traced(handlerSpan, () => this.#work(traceable, performance.now() - queuedAt, signal, onProgress))
           .then(resolve, reject)
           .finally(() => {
             this.#busy = false;
@@ -94,7 +112,9 @@ export class CustomModel {
       };
       const withdraw = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(start), 1);
-        reject(abortError(signal));
+        const error = abortError(signal);
+        queueSpan.end(error.code);
+        reject(error);
       };
       signal.addEventListener('abort', withdraw, { once: true });
       this.#waiting.push(start);
@@ -132,7 +152,7 @@ export class CustomModel {
     await mkdir(jobDir, { mode: 0o700 });
     this.#running = { request, jobDir, signal };
     try {
-      const { loadMs, builtIn: _, ...job } = request;
+      const { loadMs, builtIn: _, span: __, ...job } = request;
       const items = await process.run(
         {
           ...job,
@@ -156,6 +176,7 @@ export class CustomModel {
   /** The process, initialized; a new one when the last has died. */
   async #ready(signal: AbortSignal): Promise<CustomProcess> {
     if (this.#process && !this.#process.gone) return this.#process;
+    if (this.#process) this.#options.onRestart();
     const { code, workers, slots, logger, cancelGraceMs, signature, scratchDir } = this.#options;
     const process = new CustomProcess({
       model: await realModel(this.#options.model),

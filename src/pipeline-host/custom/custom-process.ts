@@ -57,6 +57,7 @@ export class CustomProcess {
       slots: onlyOf(model.key, options.slots),
       logger,
       cancelGraceMs: options.cancelGraceMs,
+      onSpan: () => undefined,
       onExit: () => undefined,
       child: this.#child,
       accepts: isFromCustom,

@@ -1,4 +1,6 @@
+import { asEndpointError, type ErrorCode } from '../../errors.ts';
 import type { Network } from '../../imaging/network.ts';
+import { noSpan } from '../../tracing/span.ts';
 import type { ImageResult, ImagingBundle } from '../imaging-bundle.ts';
 import type { ExecutionContext, Operator } from '../operator.ts';
 import type { SourceImage } from './series-to-volume.ts';
@@ -27,10 +29,13 @@ export class BundleInference implements Operator<{ image: SourceImage }, { resul
     const { pool, signal, clock } = context;
     let phase: keyof typeof shares = 'preprocess';
     let since = performance.now();
-    const enter = (next: keyof typeof shares) => {
+    const span = context.span ?? noSpan;
+    let phaseSpan = span.child(phase);
+    const leave = (failure?: ErrorCode) => {
       const now = performance.now();
       clock.add(phase, now - since);
-      [phase, since] = [next, now];
+      phaseSpan.end(failure);
+      since = now;
     };
     try {
       const result = await bundle.run(image.volume, {
@@ -38,14 +43,20 @@ export class BundleInference implements Operator<{ image: SourceImage }, { resul
         pool,
         signal,
         progress(next, fraction) {
-          if (next !== phase) enter(next);
+          if (next !== phase) {
+            leave();
+            phase = next;
+            phaseSpan = span.child(next);
+          }
           const [from, share] = shares[next];
           progress?.(from + share * fraction, next);
         },
       });
+      leave();
       return { result };
-    } finally {
-      enter('postprocess');
+    } catch (thrown) {
+      leave(asEndpointError(thrown).code);
+      throw thrown;
     }
   }
 }

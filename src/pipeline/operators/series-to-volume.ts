@@ -48,6 +48,7 @@ export class SeriesToVolume implements Operator<{ selected: SelectedImage }, { i
     if (shape[0] * shape[1] * shape[2] > maxVoxels) {
       throw new EndpointError('unprocessable_image', `The series has more than ${maxVoxels} voxels.`);
     }
+    context.span?.set({ 'map_endpoint.frames': planes.length });
     const data = await decodePlanes(planes, context);
     return { image: { volume: { data, shape, affineRas }, slices } };
   }

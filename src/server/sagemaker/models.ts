@@ -1,6 +1,6 @@
 import { json, Router } from 'express';
-import { z } from 'zod';
 import { describeIssues } from '../../api/invocation.ts';
+import { loadModelSchema } from '../../api/wire-schemas.ts';
 import { EndpointError } from '../../errors.ts';
 import { sendAnswer } from '../answer.ts';
 import type { Invoker } from '../invocation.ts';
@@ -8,8 +8,6 @@ import type { ManagedRegistry } from '../model-registry.ts';
 import { contextOf } from '../request-context.ts';
 import { requireToken } from '../tokens.ts';
 import { targetModelHeader } from '../wanted-model.ts';
-
-const loadSchema = z.object({ model_name: z.string().min(1).max(1024), url: z.string().min(1).max(2048) });
 
 export interface ModelsRouterOptions {
   readonly registry: ManagedRegistry;
@@ -24,8 +22,8 @@ export function modelsRouter({ registry, invoker, authToken, managementToken }: 
   const router = Router({ caseSensitive: true });
   const managed = requireToken(managementToken ?? authToken, 'Model management');
 
-  router.post('/', managed, json({ limit: '64kb', type: () => true }), async (request, response) => {
-    const parsed = loadSchema.safeParse(request.body);
+  router.post('/models', managed, json({ limit: '64kb', type: () => true }), async (request, response) => {
+    const parsed = loadModelSchema.safeParse(request.body);
     if (!parsed.success) {
       throw new EndpointError('invalid_request', `The body is not valid: ${describeIssues(parsed.error)}.`);
     }
@@ -34,21 +32,21 @@ export function modelsRouter({ registry, invoker, authToken, managementToken }: 
     response.json({});
   });
 
-  router.get('/', managed, (request, response) => {
+  router.get('/models', managed, (request, response) => {
     const { next_page_token: token, limit } = request.query;
     response.json(registry.list(singleValue(token, 'next_page_token'), singleValue(limit, 'limit')));
   });
 
-  router.get('/:name', managed, (request, response) => {
+  router.get('/models/:name', managed, (request, response) => {
     response.json(registry.describe(request.params.name as string));
   });
 
-  router.delete('/:name', managed, async (request, response) => {
+  router.delete('/models/:name', managed, async (request, response) => {
     await registry.unload(request.params.name as string);
     response.json({});
   });
 
-  router.post('/:name/invoke', requireToken(authToken, 'This endpoint'), async (request, response) => {
+  router.post('/models/:name/invoke', requireToken(authToken, 'This endpoint'), async (request, response) => {
     const name = request.params.name as string;
     const answer = await invoker.invoke(request, {
       // Not loaded is the whole request's 404, on which SageMaker acts, also where each line has its own answer.

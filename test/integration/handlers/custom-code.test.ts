@@ -91,12 +91,13 @@ describe('what custom code can see', () => {
          const { kind } = JSON.parse(new TextDecoder().decode(requests[0].body));
          if (kind === 'null') say(null);
          if (kind === 'items') say({ type: 'result', jobId: 0, items: 5 });
+         if (kind === 'span') say({ type: 'span', jobId: 0, record: { name: 'forged' } });
          if (kind === 'writing') say({ type: 'writing', jobId: 0, prefixUri: 'file://${victim}/' });
          await new Promise((resolve) => setTimeout(resolve, 20_000));
          return ['late'];
        }`,
     );
-    for (const kind of ['null', 'items', 'writing']) {
+    for (const kind of ['null', 'items', 'span', 'writing']) {
       const answer = await call(endpoint, 'forger', JSON.stringify({ kind }));
       expect(errorIn(answer).code).toBe('worker_crashed');
     }
@@ -130,6 +131,9 @@ describe('a process of its own', () => {
     expect([answer.status, errorIn(answer).code]).toEqual([500, 'worker_crashed']);
     const second = (await call(endpoint, 'dies')).json();
     expect(second).not.toBe(first);
+    const metrics = await (await fetch(`${endpoint.url}/metrics`)).text();
+    expect(metrics).toMatch(/^map_endpoint_handler_restarts_total [1-9]/m);
+    expect(metrics).toMatch(/^map_endpoint_handler_processes [1-9]/m);
     const scratch = filesUnder(`${endpoint.dataDir}/run`).filter((file) => /\/job-|\/requests\//.test(file));
     expect(scratch).toEqual([]);
   });

@@ -47,6 +47,28 @@ describe('SessionPool', () => {
     }
   });
 
+  it('offers a slot only where one is free at once', async () => {
+    const { pool, networks, dataDir } = await start({ workers: 2 });
+    const { signature } = await pool.load('a', tiny(dataDir), never);
+    await pool.load('b', tiny(dataDir), never);
+    await pool.load('c', tiny(dataDir), never);
+    expect(pool.offer('unknown')).toBeUndefined();
+    const first = pool.offer('a');
+    expect(first).toBeDefined();
+    expect(pool.offer('a')).toBeUndefined(); // its child is busy
+    const second = pool.offer('b');
+    expect(second).toBeDefined();
+    expect(pool.offer('c')).toBeUndefined(); // both workers are
+    const waiting = networks.networkOf('c', signature, 1).run(four);
+    await until(() => pool.waitingWindows === 1);
+    if (first) pool.release(first, 'done');
+    expect(pool.offer('a')).toBeUndefined(); // who waited goes first
+    expect((await waiting).y?.data).toEqual(four.x.data);
+    if (second) pool.release(second, 'done');
+    await until(() => pool.runningWindows === 0);
+    expect(pool.offer('a')).toBeDefined();
+  });
+
   it('runs children with a scrubbed environment, at a lower priority, under their own title', async () => {
     const environment = { AWS_SECRET_ACCESS_KEY: 'secret', HOME: '/root', PATH: '/bin', LD_LIBRARY_PATH: '/cuda' };
     const { pool, pids, dataDir } = await start({ environment });

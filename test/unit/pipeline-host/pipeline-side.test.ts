@@ -21,6 +21,48 @@ describe('RemoteSlots', () => {
       { type: 'release', grantId: 7, outcome: 'done' },
     ]);
   });
+
+  describe('with a slot that came with the job', () => {
+    const grant = { grantId: 7, socketPath: 'socket', sessionId: 's' };
+    const release = { type: 'release', grantId: 7, outcome: 'done' };
+    const open = () => {
+      const said: FromPipeline[] = [];
+      const saidSoon: FromPipeline[] = [];
+      const slots = new RemoteSlots(
+        (message) => said.push(message),
+        (message) => saidSoon.push(message),
+      );
+      slots.offered('m', grant);
+      return { slots, said, saidSoon };
+    };
+    const never = new AbortController().signal;
+
+    it('asks for nothing at the first window, and for the second one', async () => {
+      const { slots, said, saidSoon } = open();
+      expect(await slots.acquire('m', never)).toBe(grant);
+      slots.release(grant, 'done');
+      slots.takeBack(); // it is back already
+      expect(saidSoon).toEqual([release]);
+      void slots.acquire('m', never);
+      expect(said).toEqual([{ type: 'acquire', id: 0, modelKey: 'm' }]);
+    });
+
+    it('does not give it to another model, and gives it back when the job is over', () => {
+      const { slots, said, saidSoon } = open();
+      void slots.acquire('other', never);
+      expect(said).toEqual([{ type: 'acquire', id: 0, modelKey: 'other' }]);
+      slots.takeBack();
+      slots.takeBack();
+      expect(saidSoon).toEqual([release]);
+    });
+
+    it('does not take it when the request is cancelled already', async () => {
+      const { slots, saidSoon } = open();
+      await expect(slots.acquire('m', AbortSignal.abort(gone))).rejects.toBe(gone);
+      slots.takeBack();
+      expect(saidSoon).toEqual([release]);
+    });
+  });
 });
 
 describe('JobCancels', () => {

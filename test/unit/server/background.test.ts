@@ -9,6 +9,7 @@ import type { PipelineHost } from '../../../src/pipeline-host/pipeline-host.ts';
 import { BackgroundJobs, isBackground } from '../../../src/server/background.ts';
 import type { Call } from '../../../src/server/call.ts';
 import type { EndpointMetrics } from '../../../src/server/metrics.ts';
+import { noSpan } from '../../../src/tracing/span.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'background-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -72,6 +73,7 @@ const accept = async (jobs: BackgroundJobs): Promise<{ status: number | undefine
     deadline: Date.now() + 60_000,
     signal: new AbortController().signal,
     scratchDir: join(root, 'request'),
+    span: noSpan,
     headers: {},
     body: { bytes: Buffer.from('{}') },
   };
