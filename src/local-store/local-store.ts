@@ -4,11 +4,15 @@ import type { ComputePool } from '../compute/pool.ts';
 import type { Logger } from '../logger.ts';
 import { AllowedLocations } from './allowed-locations.ts';
 import { Catalog } from './catalog.ts';
+import { type ChangeContext, ImageSetChanges } from './changes/image-set-changes.ts';
+import { addChangeRoutes } from './http/change-routes.ts';
 import { addDatastoreRoutes } from './http/datastore-routes.ts';
 import { addImageSetRoutes } from './http/image-set-routes.ts';
 import { addImportRoutes } from './http/import-routes.ts';
 import { errorHandler, requestId } from './http/respond.ts';
 import { ImageSetFiles } from './image-set-files.ts';
+import { ImageSetStates } from './image-set-states.ts';
+import type { ImportContext } from './import/import-runner.ts';
 import { serviceQuotas } from './import/input-files.ts';
 import type { ImportObjectStore } from './import/object-port.ts';
 import { ServiceError } from './service-error.ts';
@@ -40,7 +44,13 @@ export interface LocalStore {
   close(): Promise<void>;
 }
 
-const defaultQuotas: StoreQuotas = { ...serviceQuotas, datastores: 100, openJobs: 100 };
+const defaultQuotas: StoreQuotas = {
+  ...serviceQuotas,
+  datastores: 100,
+  openJobs: 100,
+  bytesPerUpdate: 10 * 1024,
+  framesPerCopy: 1_000,
+};
 /** Requests are small; the largest operation takes 260 KB of attributes. */
 const maxBodyBytes = 1024 * 1024;
 const ownPaths = /^\/(datastore|startDICOMImportJob|getDICOMImportJob|listDICOMImportJobs|tags)(\/|$)/;
@@ -61,6 +71,7 @@ export async function createLocalStore(options: LocalStoreOptions): Promise<Loca
     const context = {
       catalog,
       locks: new WriteLocks(),
+      states: new ImageSetStates(),
       pool,
       allowed: new AllowedLocations(options.allowedUris),
       objects: options.objects,
@@ -72,7 +83,7 @@ export async function createLocalStore(options: LocalStoreOptions): Promise<Loca
     service.resumeJobs();
     let closing: Promise<void> | undefined;
     return {
-      router: storeRouter(service, catalog, region, logger),
+      router: storeRouter(service, context, region),
       close() {
         closing ??= (async () => {
           stopping.abort();
@@ -97,13 +108,15 @@ export function createStoreApp(store: LocalStore): Express {
   return app;
 }
 
-function storeRouter(service: StoreService, catalog: Catalog, region: string, logger: Logger): Router {
+function storeRouter(service: StoreService, context: ImportContext & ChangeContext, region: string): Router {
+  const { catalog, logger, states } = context;
   const router = Router({ caseSensitive: true });
   const operations = Router({ caseSensitive: true });
   operations.use(requestId, express.json({ type: () => true, limit: maxBodyBytes }));
   addDatastoreRoutes(operations, service, catalog, region);
   addImportRoutes(operations, service, catalog);
-  addImageSetRoutes(operations, service, catalog, new ImageSetFiles(catalog), region);
+  addImageSetRoutes(operations, service, catalog, new ImageSetFiles(catalog), states, region);
+  addChangeRoutes(operations, new ImageSetChanges(context), region);
   operations.use(() => {
     throw new ServiceError('UnknownOperationException', 'The path and method name no operation of this store.');
   });

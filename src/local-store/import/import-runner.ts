@@ -6,6 +6,7 @@ import { type Logger, loggableError } from '../../logger.ts';
 import type { AllowedLocations } from '../allowed-locations.ts';
 import type { Catalog } from '../catalog.ts';
 import { newId } from '../identifiers.ts';
+import type { ImageSetStates } from '../image-set-states.ts';
 import { type ImageSetVersion, type ImportJobRecord, nowSeconds } from '../records.ts';
 import { ServiceError } from '../service-error.ts';
 import type { WriteLocks } from '../write-locks.ts';
@@ -20,6 +21,7 @@ import type { FileOutcome } from './outcome.ts';
 export interface ImportContext {
   readonly catalog: Catalog;
   readonly locks: WriteLocks;
+  readonly states: ImageSetStates;
   readonly pool: ComputePool;
   readonly allowed: AllowedLocations;
   readonly objects: ImportObjectStore | undefined;
@@ -150,7 +152,10 @@ async function commitAll(
   for (const plan of planImageSets(staged, present)) {
     context.signal.throwIfAborted();
     const done = plan.existing?.importJobId === job.jobId;
-    const version = done ? (plan.existing as ImageSetVersion) : await commitPlan(job, plan, staging, context);
+    const work = new Map(plan.existing ? [[plan.existing.imageSetId, 'IMPORTING' as const]] : []);
+    const version = done
+      ? (plan.existing as ImageSetVersion)
+      : await context.states.during(work, () => commitPlan(job, plan, staging, context));
     summaries.push({
       imageSetId: version.imageSetId,
       imageSetVersion: version.version,
