@@ -5,6 +5,11 @@ import type { Logger } from '../logger.ts';
 import { AllowedLocations } from './allowed-locations.ts';
 import { Catalog } from './catalog.ts';
 import { type ChangeContext, ImageSetChanges } from './changes/image-set-changes.ts';
+import { ImageSetIndex } from './dicomweb/image-set-index.ts';
+import { addRetrieveRoutes } from './dicomweb/retrieve-routes.ts';
+import { addSearchRoutes } from './dicomweb/search-routes.ts';
+import type { StoreContext } from './dicomweb/store-instances.ts';
+import { addStoreRoutes } from './dicomweb/store-routes.ts';
 import { addChangeRoutes } from './http/change-routes.ts';
 import { addDatastoreRoutes } from './http/datastore-routes.ts';
 import { addImageSetRoutes } from './http/image-set-routes.ts';
@@ -50,6 +55,7 @@ const defaultQuotas: StoreQuotas = {
   openJobs: 100,
   bytesPerUpdate: 10 * 1024,
   framesPerCopy: 1_000,
+  bytesPerStore: 1024 ** 3,
 };
 /** Requests are small; the largest operation takes 260 KB of attributes. */
 const maxBodyBytes = 1024 * 1024;
@@ -108,14 +114,25 @@ export function createStoreApp(store: LocalStore): Express {
   return app;
 }
 
-function storeRouter(service: StoreService, context: ImportContext & ChangeContext, region: string): Router {
+function storeRouter(
+  service: StoreService,
+  context: ImportContext & ChangeContext & StoreContext,
+  region: string,
+): Router {
   const { catalog, logger, states } = context;
   const router = Router({ caseSensitive: true });
   const operations = Router({ caseSensitive: true });
-  operations.use(requestId, express.json({ type: () => true, limit: maxBodyBytes }));
+  operations.use(requestId);
+  const files = new ImageSetFiles(catalog);
+  const index = new ImageSetIndex(catalog, files);
+  // DICOMweb before the JSON parser: bodies of STOW-RS are large, and go to disk as they come.
+  addStoreRoutes(operations, context);
+  addSearchRoutes(operations, index);
+  addRetrieveRoutes(operations, { index, files, pool: context.pool });
+  operations.use(express.json({ type: () => true, limit: maxBodyBytes }));
   addDatastoreRoutes(operations, service, catalog, region);
   addImportRoutes(operations, service, catalog);
-  addImageSetRoutes(operations, service, catalog, new ImageSetFiles(catalog), states, region);
+  addImageSetRoutes(operations, service, catalog, files, states, region);
   addChangeRoutes(operations, new ImageSetChanges(context), region);
   operations.use(() => {
     throw new ServiceError('UnknownOperationException', 'The path and method name no operation of this store.');

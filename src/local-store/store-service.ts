@@ -15,6 +15,8 @@ export interface StoreQuotas extends ImportQuotas, ChangeQuotas {
   readonly datastores: number;
   /** Jobs that were submitted and have not ended. */
   readonly openJobs: number;
+  /** Bytes of a STOW-RS request. */
+  readonly bytesPerStore: number;
 }
 
 /** What the store does, beneath HTTP: every change is durable when its promise resolves. */

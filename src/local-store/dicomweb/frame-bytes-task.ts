@@ -7,9 +7,8 @@ import { type RenderWindow, renderPng } from './render-png.ts';
 export interface FrameBytesInput extends InstanceAttributes {
   /** Holds this frame alone. */
   readonly stored: StoredFramesOfInstance;
-  readonly as:
-    | { readonly kind: 'little-endian' }
-    | { readonly kind: 'png'; readonly window: RenderWindow | undefined; readonly frame: number };
+  /** Undefined: little-endian pixels. */
+  readonly picture: { readonly window: RenderWindow | undefined } | undefined;
 }
 
 /** Decodes a stored frame, or makes a picture of it. */
@@ -22,10 +21,11 @@ export const frameBytesTask = defineTask<FrameBytesInput, Uint8Array>(
 /** @public called by its name on a compute thread */
 export async function frameBytes(input: FrameBytesInput): Promise<Uint8Array> {
   const [bytes = new Uint8Array()] = readFrames(input.stored);
-  if ('FloatPixelData' in input.attributes || 'DoubleFloatPixelData' in input.attributes) return bytes;
+  const isFloat = 'FloatPixelData' in input.attributes || 'DoubleFloatPixelData' in input.attributes;
+  if (isFloat && !input.picture) return bytes;
   const dataset = datasetOf(input);
   const format = imagePixelFormat(dataset);
   const pixels = await littleEndianFrame(bytes, input.stored, 0, format);
-  if (input.as.kind === 'little-endian') return pixels;
-  return renderPng(pixels, format, dataset, input.stored.transferSyntaxUid, input.as.window);
+  if (!input.picture) return pixels;
+  return renderPng(pixels, format, dataset, input.stored.transferSyntaxUid, input.picture.window);
 }

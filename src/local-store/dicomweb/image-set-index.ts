@@ -88,6 +88,17 @@ export class ImageSetIndex {
     throw notFound('The data store has no such instance.');
   }
 
+  /** Attributes of an image set's first instance, for what holds for the whole series and study. */
+  async attributes(imageSet: ImageSetVersion): Promise<InstanceAttributes> {
+    const document = await this.document(imageSet);
+    const [series] = Object.values(document.Study.Series);
+    const [node] = Object.values(series?.Instances ?? {});
+    return {
+      attributes: { ...document.Patient.DICOM, ...document.Study.DICOM, ...series?.DICOM, ...node?.DICOM },
+      vrs: node?.DICOMVRs ?? {},
+    };
+  }
+
   async document({ datastoreId, imageSetId, version }: ImageSetVersion): Promise<MetadataDocument> {
     const key = `${imageSetId} ${version}`;
     const cached = this.#documents.get(key);

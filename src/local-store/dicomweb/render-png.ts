@@ -2,8 +2,8 @@ import { encode } from 'fast-png';
 import type { DicomDataset } from '../../formats/dicom/dataset.ts';
 import { tags } from '../../formats/dicom/dictionary.ts';
 import type { ImagePixelFormat } from '../../formats/dicom/image-pixel.ts';
-import { notAcceptable } from './media-types.ts';
 import { isColourDecoded } from './instance-bytes-task.ts';
+import { notAcceptable } from './media-types.ts';
 
 /** Grey window in rescaled values. */
 export interface RenderWindow {

@@ -3,11 +3,11 @@ import type { ComputePool } from '../../compute/pool.ts';
 import { transferSyntax } from '../../formats/dicom/transfer-syntax.ts';
 import { operation } from '../http/respond.ts';
 import type { ImageSetFiles } from '../image-set-files.ts';
-import { notFound, ServiceError, validation } from '../service-error.ts';
+import { notFound, validation } from '../service-error.ts';
 import { dicomJson } from './dicom-json.ts';
 import { frameBytesTask } from './frame-bytes-task.ts';
 import type { FoundInstance, ImageSetIndex } from './image-set-index.ts';
-import { instanceBytesTask, type StoredFramesOfInstance } from './instance-bytes-task.ts';
+import { instanceBytesTask, readFrames, type StoredFramesOfInstance } from './instance-bytes-task.ts';
 import { acceptedWays, notAcceptable, type Wanted } from './media-types.ts';
 import { type AnswerPart, sendMultipart } from './multipart-answer.ts';
 import { pathOf } from './path.ts';
@@ -37,14 +37,32 @@ const codestreamTypes: Readonly<Record<string, string>> = {
 /** WADO-RS: instances, metadata, frames, pictures. */
 export function addRetrieveRoutes(router: Router, context: RetrieveContext): void {
   for (const path of [studyPath, seriesPath]) {
-    router.get(path, operation((request, response) => sendInstances(request, response, context)));
-    router.get(`${path}/metadata`, operation((request, response) => sendMetadata(request, response, context)));
+    router.get(
+      path,
+      operation((request, response) => sendInstances(request, response, context)),
+    );
+    router.get(
+      `${path}/metadata`,
+      operation((request, response) => sendMetadata(request, response, context)),
+    );
   }
-  router.get(instancePath, operation((request, response) => sendInstances(request, response, context)));
-  router.get(`${instancePath}/metadata`, operation((request, response) => sendMetadata(request, response, context)));
-  router.get(`${instancePath}/frames/:frames`, operation((request, response) => sendFrames(request, response, context)));
+  router.get(
+    instancePath,
+    operation((request, response) => sendInstances(request, response, context)),
+  );
+  router.get(
+    `${instancePath}/metadata`,
+    operation((request, response) => sendMetadata(request, response, context)),
+  );
+  router.get(
+    `${instancePath}/frames/:frames`,
+    operation((request, response) => sendFrames(request, response, context)),
+  );
   for (const path of [`${instancePath}/rendered`, `${instancePath}/frames/:frames/rendered`]) {
-    router.get(path, operation((request, response) => sendPicture(request, response, context)));
+    router.get(
+      path,
+      operation((request, response) => sendPicture(request, response, context)),
+    );
   }
 }
 
@@ -52,7 +70,10 @@ async function sendMetadata(request: Request, response: Response, { index }: Ret
   acceptedWays(request.get('accept'), ['application/dicom+json', 'application/json']);
   const items: unknown[] = [];
   for await (const instance of index.instances(pathOf(request))) items.push(dicomJson(instance));
-  response.status(200).type('application/dicom+json').send(Buffer.from(JSON.stringify(items)));
+  response
+    .status(200)
+    .type('application/dicom+json')
+    .send(Buffer.from(JSON.stringify(items)));
 }
 
 async function sendInstances(request: Request, response: Response, context: RetrieveContext): Promise<void> {
@@ -69,7 +90,10 @@ async function sendInstances(request: Request, response: Response, context: Retr
   };
   const [first] = ways;
   if (path.instance !== undefined && first?.multipart === false) {
-    const { contentType, bytes } = await partOf(await index.instance(path), ways.filter((way) => !way.multipart));
+    const { contentType, bytes } = await partOf(
+      await index.instance(path),
+      ways.filter((way) => !way.multipart),
+    );
     sendWhole(response, contentType, bytes);
     return;
   }
@@ -110,24 +134,22 @@ async function sendFrames(request: Request, response: Response, context: Retriev
   await sendMultipart(response, way.type, parts());
 }
 
+/** A frame's bytes in a syntax: as they lie, or decoded. */
 async function frameOf(
-  { attributes, vrs, imageSet, node }: FoundInstance,
-  stored: StoredFramesOfInstance & { readonly firstFrame?: number },
+  { attributes, vrs }: FoundInstance,
+  stored: StoredFramesOfInstance,
   syntax: string,
-  { files, pool }: RetrieveContext,
+  { pool }: RetrieveContext,
   response: Response,
 ): Promise<Uint8Array> {
-  if (syntax === stored.transferSyntaxUid) {
-    const [place] = stored.frames;
-    const entry = node.ImageFrames.find((_, at) => stored.frames[0] === place && at === placeNumber(stored, place));
-    if (!entry) throw new TypeError('A frame without its entry.');
-  }
-  return pool.run(frameBytesTask, { attributes, vrs, stored, as: { kind: 'little-endian' } }, signalOf(response));
+  if (syntax === stored.transferSyntaxUid) return readFrames(stored)[0] as Uint8Array;
+  return pool.run(frameBytesTask, { attributes, vrs, stored, picture: undefined }, signalOf(response));
 }
 
 async function sendPicture(request: Request, response: Response, context: RetrieveContext): Promise<void> {
   acceptedWays(request.get('accept'), ['image/png']);
-  if (request.query.viewport !== undefined) throw validation('viewport is not offered: pictures have the image’s size.');
+  if (request.query.viewport !== undefined)
+    throw validation('viewport is not offered: pictures have the image’s size.');
   const instance = await context.index.instance(pathOf(request));
   const all = await storedFrames(instance, context);
   if (!all) throw notFound('The instance has no frames.');
@@ -135,7 +157,73 @@ async function sendPicture(request: Request, response: Response, context: Retrie
   if (more.length > 0) throw notAcceptable('One frame is drawn at a time.');
   const { attributes, vrs } = instance;
   const stored = { ...all, frames: all.frames.slice(number - 1, number) };
-  const as = { kind: 'png', window: windowOf(request), frame: number } as const;
-  const png = await context.pool.run(frameBytesTask, { attributes, vrs, stored, as }, signalOf(response));
+  const picture = { window: windowOf(request) };
+  const png = await context.pool.run(frameBytesTask, { attributes, vrs, stored, picture }, signalOf(response));
   sendWhole(response, 'image/png', png);
+}
+
+/** Where the frames of an instance lie; undefined when it has none. */
+async function storedFrames(
+  { imageSet, node }: FoundInstance,
+  { files }: RetrieveContext,
+): Promise<StoredFramesOfInstance | undefined> {
+  if (node.ImageFrames.length === 0) return undefined;
+  const ids = node.ImageFrames.map(({ ID }) => ID);
+  const { path, frames } = await files.places(imageSet, ids);
+  return {
+    path,
+    frames: frames.map((place, at) => ({
+      ...place,
+      checksum: node.ImageFrames[at]?.PixelDataChecksumFromBaseToFullResolution.at(-1)?.Checksum as number,
+    })),
+    transferSyntaxUid: node.StoredTransferSyntaxUID ?? transferSyntax.htj2kLosslessRpcl,
+  };
+}
+
+/**
+ * The first way whose transfer syntax can be made: explicit little-endian (the default), the stored one, or `*`.
+ *
+ * @throws ServiceError `NotAcceptableException`
+ */
+function chooseSyntax(ways: readonly Wanted[], stored: StoredFramesOfInstance | undefined) {
+  const own = stored?.transferSyntaxUid ?? transferSyntax.explicitLittleEndian;
+  for (const way of ways) {
+    const asked = way.transferSyntax ?? transferSyntax.explicitLittleEndian;
+    if (asked === '*' || asked === own) return { way, syntax: own };
+    if (asked === transferSyntax.explicitLittleEndian) return { way, syntax: asked };
+  }
+  throw notAcceptable(
+    `The instance can be sent in the transfer syntaxes ${transferSyntax.explicitLittleEndian}, ${own}.`,
+  );
+}
+
+function frameNumbers(text: unknown, count: number): number[] {
+  const numbers = String(text).split(',').map(Number);
+  if (!numbers.every((number) => Number.isInteger(number) && number >= 1)) {
+    throw validation('Frame numbers are whole numbers from 1, comma-separated.');
+  }
+  if (numbers.some((number) => number > count)) throw notFound(`The instance has ${count} frames.`);
+  return numbers;
+}
+
+/** Query parameter `window`: `center,width[,linear]`. */
+function windowOf(request: Request): RenderWindow | undefined {
+  if (request.query.window === undefined) return undefined;
+  const [center, width, shape = 'linear'] = String(request.query.window).split(',');
+  const window = { center: Number(center), width: Number(width) };
+  const isUsable = Number.isFinite(window.center) && window.width >= 1 && shape.toLowerCase() === 'linear';
+  if (!isUsable) throw validation('window is center,width,linear with a width of at least 1.');
+  return window;
+}
+
+/** Aborts what waits for a thread when the client has gone. */
+function signalOf(response: Response): AbortSignal {
+  const leaving = new AbortController();
+  response.once('close', () => leaving.abort());
+  return leaving.signal;
+}
+
+function sendWhole(response: Response, contentType: string, bytes: Uint8Array): void {
+  response.writeHead(200, { 'Content-Type': contentType, 'Content-Length': bytes.length });
+  response.end(bytes);
 }

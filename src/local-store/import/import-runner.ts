@@ -1,33 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ComputePool } from '../../compute/pool.ts';
 import { type Logger, loggableError } from '../../logger.ts';
 import type { AllowedLocations } from '../allowed-locations.ts';
-import type { Catalog } from '../catalog.ts';
-import { newId } from '../identifiers.ts';
-import type { ImageSetStates } from '../image-set-states.ts';
-import { type ImageSetVersion, type ImportJobRecord, nowSeconds } from '../records.ts';
+import { type ImportJobRecord, nowSeconds } from '../records.ts';
 import { ServiceError } from '../service-error.ts';
 import type { WriteLocks } from '../write-locks.ts';
-import { assembleVersionTask } from './assemble-task.ts';
-import { type ImageSetPlan, type NumberedInstance, planImageSets } from './group-instances.ts';
+import { type CommitContext, commitImageSets } from './commit-image-sets.ts';
+import type { NumberedInstance } from './group-instances.ts';
 import { importFileTask } from './import-file-task.ts';
-import { type ImportQuotas, type InputFile, JobFailure, listInput } from './input-files.ts';
+import { diskFull, type ImportQuotas, type InputFile, JobFailure, listInput } from './input-files.ts';
 import { type FileResult, type ImageSetSummary, writeJobOutput } from './job-output.ts';
 import type { ImportObjectStore } from './object-port.ts';
 import type { FileOutcome } from './outcome.ts';
 
-export interface ImportContext {
-  readonly catalog: Catalog;
+export interface ImportContext extends CommitContext {
   readonly locks: WriteLocks;
-  readonly states: ImageSetStates;
-  readonly pool: ComputePool;
   readonly allowed: AllowedLocations;
   readonly objects: ImportObjectStore | undefined;
   readonly quotas: ImportQuotas;
   readonly logger: Logger;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -35,7 +27,6 @@ export interface ImportContext {
  * keep the store from running for ever. Stops that were asked for do not count; a damaged file costs a thread only.
  */
 const maxAttempts = 25;
-const diskFull = 'The disk of the server is full. Free some space and start the job again.';
 
 /**
  * Runs one import job to its end: COMPLETED, also when single files failed (its output lists them), or FAILED with a
@@ -148,74 +139,26 @@ async function commitAll(
   context: ImportContext,
 ): Promise<ImageSetSummary[]> {
   const summaries: ImageSetSummary[] = [];
-  const present = context.catalog.datastore(job.datastoreId).imageSets.values();
-  for (const plan of planImageSets(staged, present)) {
-    context.signal.throwIfAborted();
-    const done = plan.existing?.importJobId === job.jobId;
-    const work = new Map(plan.existing ? [[plan.existing.imageSetId, 'IMPORTING' as const]] : []);
-    const version = done
-      ? (plan.existing as ImageSetVersion)
-      : await context.states.during(work, () => commitPlan(job, plan, staging, context));
+  const source = { datastoreId: job.datastoreId, importId: job.jobId, staging };
+  for await (const { plan, version } of commitImageSets(source, staged, context)) {
     summaries.push({
       imageSetId: version.imageSetId,
       imageSetVersion: version.version,
       isPrimary: version.isPrimary,
       numberOfMatchedSOPInstances: version.importedInstances ?? 0,
     });
-    for (const { number } of plan.instances) {
+    for (const { number, instance } of plan.instances) {
       results[number] = {
         kind: 'imported',
         inputFile: (files[number] as InputFile).name,
         imageSetId: version.imageSetId,
         isPrimary: version.isPrimary,
         imageSetVersion: version.version,
+        warnings: instance.warnings ?? [],
       };
     }
   }
   return summaries;
-}
-
-async function commitPlan(
-  job: ImportJobRecord,
-  plan: ImageSetPlan,
-  staging: string,
-  context: ImportContext,
-): Promise<ImageSetVersion> {
-  const { catalog } = context;
-  const { datastoreId } = job;
-  const imageSetId = plan.existing?.imageSetId ?? newId();
-  const versionNumber = (plan.existing?.version ?? 0) + 1;
-  const versionFolder = join(staging, `version-${imageSetId}`);
-  const assembled = await context.pool.run(
-    assembleVersionTask,
-    {
-      datastoreId,
-      imageSetId,
-      version: versionNumber,
-      previousFolder: plan.existing && catalog.layout.version(datastoreId, imageSetId, plan.existing.version),
-      stagingFolder: staging,
-      instances: plan.instances,
-      versionFolder,
-    },
-    context.signal,
-  );
-  if (assembled.kind === 'disk-full') throw new JobFailure(diskFull);
-  const now = nowSeconds();
-  const version: ImageSetVersion = {
-    imageSetId,
-    datastoreId,
-    version: versionNumber,
-    workflowStatus: plan.existing ? 'UPDATED' : 'CREATED',
-    createdAt: plan.existing?.createdAt ?? now,
-    updatedAt: now,
-    isPrimary: plan.isPrimary,
-    dicomTags: assembled.dicomTags,
-    identityDigest: plan.identityDigest,
-    importJobId: job.jobId,
-    importedInstances: new Set(plan.instances.map(({ instance }) => instance.sopInstanceUid)).size,
-  };
-  await catalog.commitVersion(versionFolder, version);
-  return version;
 }
 
 /** Runs `work` on every item, `width` at a time. The first failure ends it, when what runs has come to its end. */
