@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import express, { type Express, Router } from 'express';
 import type { ComputePool } from '../compute/pool.ts';
@@ -10,6 +11,7 @@ import { addRetrieveRoutes } from './dicomweb/retrieve-routes.ts';
 import { addSearchRoutes } from './dicomweb/search-routes.ts';
 import type { StoreContext } from './dicomweb/store-instances.ts';
 import { addStoreRoutes } from './dicomweb/store-routes.ts';
+import { authorize } from './http/authorize.ts';
 import { addChangeRoutes } from './http/change-routes.ts';
 import { addDatastoreRoutes } from './http/datastore-routes.ts';
 import { addImageSetRoutes } from './http/image-set-routes.ts';
@@ -39,6 +41,8 @@ export interface LocalStoreOptions {
   readonly objects?: ImportObjectStore | undefined;
   /** Default: the service's own, with 100 data stores. */
   readonly quotas?: Partial<StoreQuotas> | undefined;
+  /** Asked of every request, as bearer token or as the secret access key of its signature. Default: none is asked. */
+  readonly token?: string | undefined;
 }
 
 /** The embedded HealthImaging: routes, and what keeps them. */
@@ -59,6 +63,9 @@ const defaultQuotas: StoreQuotas = {
 };
 /** Requests are small; the largest operation takes 260 KB of attributes. */
 const maxBodyBytes = 1024 * 1024;
+/** Paths of DICOMweb: the service's own ones have other words behind the data store. */
+const isDicomWeb = (path: string): boolean => /^\/datastore\/[^/]+\/(studies|series|instances)(\/|$)/.test(path);
+const sha256 = (body: Uint8Array | string): string => createHash('sha256').update(body).digest('hex');
 const ownPaths = /^\/(datastore|startDICOMImportJob|getDICOMImportJob|listDICOMImportJobs|tags)(\/|$)/;
 
 /**
@@ -89,7 +96,7 @@ export async function createLocalStore(options: LocalStoreOptions): Promise<Loca
     service.resumeJobs();
     let closing: Promise<void> | undefined;
     return {
-      router: storeRouter(service, context, region),
+      router: storeRouter(service, context, region, options.token),
       close() {
         closing ??= (async () => {
           stopping.abort();
@@ -123,13 +130,28 @@ function storeRouter(
   const router = Router({ caseSensitive: true });
   const operations = Router({ caseSensitive: true });
   operations.use(requestId);
+  // What comes with a large body, or with none, is asked before the body is read.
+  operations.use((request, _response, next) => {
+    if (token !== undefined && isDicomWeb(request.path)) authorize(request, token, undefined);
+    next();
+  });
   const files = new ImageSetFiles(catalog);
   const index = new ImageSetIndex(catalog, files);
   // DICOMweb before the JSON parser: bodies of STOW-RS are large, and go to disk as they come.
   addStoreRoutes(operations, context);
   addSearchRoutes(operations, index);
   addRetrieveRoutes(operations, { index, files, pool: context.pool });
-  operations.use(express.json({ type: () => true, limit: maxBodyBytes }));
+  operations.use(
+    express.json({
+      type: () => true,
+      limit: maxBodyBytes,
+      verify: (request, _response, body) => Object.assign(request, { bodySha256: sha256(body) }),
+    }),
+    (request, _response, next) => {
+      if (token !== undefined) authorize(request, token, 'bodySha256' in request ? String(request.bodySha256) : sha256(''));
+      next();
+    },
+  );
   addDatastoreRoutes(operations, service, catalog, region);
   addImportRoutes(operations, service, catalog);
   addImageSetRoutes(operations, service, catalog, files, states, region);

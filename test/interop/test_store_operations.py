@@ -4,8 +4,10 @@ import gzip
 import json
 import re
 
+import boto3
 import pydicom
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 from store_process import client_of, import_folder, running_store
@@ -294,6 +296,20 @@ def test_identifiers_change_in_image_sets_that_are_not_primary(client, folder):
                             {"operator": "EQUAL", "values": [{"isPrimary": True}]}]}
     found = client.search_image_sets(datastoreId=store.id, searchCriteria=criteria)
     assert [each["imageSetId"] for each in found["imageSetsMetadataSummaries"]] == [promoted]
+
+
+def test_a_store_with_a_token_checks_signatures(folder):
+    with running_store(folder / "closed", folder, token="secret") as url:
+        config = Config(inject_host_prefix=False, retries={"total_max_attempts": 1})
+        keys = {"aws_access_key_id": "any", "endpoint_url": url, "config": config}
+        right = boto3.client("medical-imaging", aws_secret_access_key="secret", **keys)
+        datastore = right.create_datastore(datastoreName="signed", tags={"a b": "c d/e"})["datastoreId"]
+        arn = right.get_datastore(datastoreId=datastore)["datastoreProperties"]["datastoreArn"]
+        assert right.list_tags_for_resource(resourceArn=arn)["tags"] == {"a b": "c d/e"}
+        right.untag_resource(resourceArn=arn, tagKeys=["a b", "z"])
+        assert right.list_datastores(maxResults=2)["datastoreSummaries"]
+        wrong = boto3.client("medical-imaging", aws_secret_access_key="Secret", **keys)
+        refused("AccessDeniedException", wrong.get_datastore, datastoreId=datastore)
 
 
 def test_every_operation_was_called_and_answered_in_its_shape(client, folder):

@@ -105,7 +105,7 @@ async function commit(
       const { sopClassUid, sopInstanceUid } = instance;
       results[number] = { kind: 'failed', reason: reasons.processingFailure, sopClassUid, sopInstanceUid };
     }
-    const source = { datastoreId, importId: randomUUID(), staging };
+    const source = { datastoreId, importId: randomUUID(), isRepeated: false, staging };
     for await (const { plan } of commitImageSets(source, staged, context)) {
       for (const { number, instance } of plan.instances) {
         results[number] = {

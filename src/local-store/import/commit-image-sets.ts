@@ -20,6 +20,8 @@ export interface StagedImport {
   readonly datastoreId: string;
   /** The job, or the request: when it runs again, what it had committed is found and not made twice. */
   readonly importId: string;
+  /** A killed process may have done a part of it. */
+  readonly isRepeated: boolean;
   /** Folder with the staged `{number}.dcm .frames .json`. */
   readonly staging: string;
 }
@@ -39,13 +41,27 @@ export async function* commitImageSets(
   for (const plan of planImageSets(staged, present)) {
     context.signal.throwIfAborted();
     const { existing } = plan;
-    if (existing?.importJobId === source.importId) {
-      yield { plan, version: existing };
+    const before = existing && source.isRepeated ? await madeBefore(existing, source.importId, context.catalog) : undefined;
+    if (before) {
+      yield { plan, version: before };
       continue;
     }
     const work = new Map(existing ? [[existing.imageSetId, 'IMPORTING' as const]] : []);
     yield { plan, version: await context.states.during(work, () => commitPlan(source, plan, context)) };
   }
+}
+
+/** The version that an earlier run of the import made; later imports and updates may have built on it since. */
+async function madeBefore(
+  { datastoreId, imageSetId, version }: ImageSetVersion,
+  importId: string,
+  catalog: Catalog,
+): Promise<ImageSetVersion | undefined> {
+  for (let number = version; number > 0; number--) {
+    const found = await catalog.readVersion(datastoreId, imageSetId, number);
+    if (found?.importJobId === importId) return found;
+  }
+  return undefined;
 }
 
 async function commitPlan(

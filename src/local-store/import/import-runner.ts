@@ -41,7 +41,7 @@ export async function runImportJob(submitted: ImportJobRecord, context: ImportCo
     if (job.attempts > maxAttempts) throw new JobFailure('The server ended each time it worked on this job.');
     await catalog.saveJob(job);
     await mkdir(staging, { recursive: true });
-    await importAll(job, staging, context);
+    await importAll(job, submitted.jobStatus !== 'SUBMITTED', staging, context);
     job = { ...job, jobStatus: 'COMPLETED', endedAt: nowSeconds() };
   } catch (error) {
     // Closing the store is no failure of the job: the next start takes it up, and this run does not count.
@@ -64,7 +64,12 @@ function failureMessage(error: unknown): string {
   return 'An internal error stopped the job. The log of the server has its trace.';
 }
 
-async function importAll(job: ImportJobRecord, staging: string, context: ImportContext): Promise<void> {
+async function importAll(
+  job: ImportJobRecord,
+  isRepeated: boolean,
+  staging: string,
+  context: ImportContext,
+): Promise<void> {
   const input = await context.allowed.resolve(job.inputS3Uri, 'inputS3Uri');
   const output = await context.allowed.resolve(job.outputS3Uri, 'outputS3Uri');
   const files = await listInput(input, context.quotas, context.objects, context.signal);
@@ -81,7 +86,7 @@ async function importAll(job: ImportJobRecord, staging: string, context: ImportC
   const release = await context.locks.acquire(job.datastoreId);
   let imageSets: ImageSetSummary[];
   try {
-    imageSets = await commitAll(job, staged, files, results, staging, context);
+    imageSets = await commitAll(job, isRepeated, staged, files, results, staging, context);
   } finally {
     release();
   }
@@ -132,6 +137,7 @@ async function importFile(
 /** Commits the job's image sets one by one, under the data store's write lock. */
 async function commitAll(
   job: ImportJobRecord,
+  isRepeated: boolean,
   staged: readonly NumberedInstance[],
   files: readonly InputFile[],
   results: FileResult[],
@@ -139,7 +145,7 @@ async function commitAll(
   context: ImportContext,
 ): Promise<ImageSetSummary[]> {
   const summaries: ImageSetSummary[] = [];
-  const source = { datastoreId: job.datastoreId, importId: job.jobId, staging };
+  const source = { datastoreId: job.datastoreId, importId: job.jobId, isRepeated, staging };
   for await (const { plan, version } of commitImageSets(source, staged, context)) {
     summaries.push({
       imageSetId: version.imageSetId,
