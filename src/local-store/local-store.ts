@@ -125,6 +125,7 @@ function storeRouter(
   service: StoreService,
   context: ImportContext & ChangeContext & StoreContext,
   region: string,
+  token: string | undefined,
 ): Router {
   const { catalog, logger, states } = context;
   const router = Router({ caseSensitive: true });
