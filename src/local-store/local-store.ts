@@ -149,7 +149,8 @@ function storeRouter(
       verify: (request, _response, body) => Object.assign(request, { bodySha256: sha256(body) }),
     }),
     (request, _response, next) => {
-      if (token !== undefined) authorize(request, token, 'bodySha256' in request ? String(request.bodySha256) : sha256(''));
+      if (token !== undefined)
+        authorize(request, token, 'bodySha256' in request ? String(request.bodySha256) : sha256(''));
       next();
     },
   );

@@ -81,6 +81,7 @@ def transcoded(dataset, syntax, target):
 
 def raw_pixels(dataset):
     pixels = pydicom.pixels.pixel_array(dataset, raw=True)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("<"))
     return pixels if int(dataset.get("NumberOfFrames") or 1) > 1 else pixels[np.newaxis]
 
 

@@ -16,7 +16,8 @@ const maxClockSkewMs = 15 * 60 * 1000;
  */
 export function authorize(request: IncomingMessage, token: string, bodySha256: string | undefined): void {
   const header = request.headers.authorization;
-  if (header === undefined) throw denied('The store asks for a token: as bearer, or as the secret access key of a signature.');
+  if (header === undefined)
+    throw denied('The store asks for a token: as bearer, or as the secret access key of a signature.');
   if (header.startsWith('Bearer ')) {
     if (!equal(header.slice('Bearer '.length), token)) throw denied('The bearer token is not the one of the store.');
     return;
@@ -41,7 +42,12 @@ function checkSignature(
   const iso = time.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z');
   if (!(Math.abs(Date.parse(iso) - Date.now()) <= maxClockSkewMs)) throw denied('The signature has expired.');
   const stated = request.headers['x-amz-content-sha256'];
-  if (typeof stated === 'string' && bodySha256 !== undefined && /^[0-9a-f]{64}$/.test(stated) && stated !== bodySha256) {
+  if (
+    typeof stated === 'string' &&
+    bodySha256 !== undefined &&
+    /^[0-9a-f]{64}$/.test(stated) &&
+    stated !== bodySha256
+  ) {
     throw denied('The body is not the one that was signed.');
   }
   const payload = typeof stated === 'string' ? stated : bodySha256;

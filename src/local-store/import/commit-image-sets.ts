@@ -41,7 +41,8 @@ export async function* commitImageSets(
   for (const plan of planImageSets(staged, present)) {
     context.signal.throwIfAborted();
     const { existing } = plan;
-    const before = existing && source.isRepeated ? await madeBefore(existing, source.importId, context.catalog) : undefined;
+    const before =
+      existing && source.isRepeated ? await madeBefore(existing, source.importId, context.catalog) : undefined;
     if (before) {
       yield { plan, version: before };
       continue;

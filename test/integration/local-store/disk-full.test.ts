@@ -70,7 +70,9 @@ afterAll(() => {
 onSmallDisk('a full disk fails what needs room, says so, and harms nothing that is there', async () => {
   const { datastoreId } = await client.send(new CreateDatastoreCommand({ datastoreName: 'full' }));
   const small = writeSlices('small', 8);
-  expect(await importFolder(client, datastoreId as string, small, scratch.uri)).toMatchObject({ jobStatus: 'COMPLETED' });
+  expect(await importFolder(client, datastoreId as string, small, scratch.uri)).toMatchObject({
+    jobStatus: 'COMPLETED',
+  });
   const found = await client.send(new SearchImageSetsCommand({ datastoreId }));
   const imageSetId = found.imageSetsMetadataSummaries?.[0]?.imageSetId as string;
   const before = await documentOf(client, datastoreId as string, imageSetId);
@@ -101,5 +103,7 @@ onSmallDisk('a full disk fails what needs room, says so, and harms nothing that 
   );
   expect(await client.send(new GetImageSetCommand({ datastoreId, imageSetId }))).toMatchObject({ versionId: '2' });
   await client.send(new DeleteImageSetCommand({ datastoreId, imageSetId }));
-  expect(await importFolder(client, datastoreId as string, small, scratch.uri)).toMatchObject({ jobStatus: 'COMPLETED' });
+  expect(await importFolder(client, datastoreId as string, small, scratch.uri)).toMatchObject({
+    jobStatus: 'COMPLETED',
+  });
 });

@@ -28,7 +28,12 @@ const series = (part: object) => ({ Study: { Series: { '1.1': part } } });
 describe('an edit of a metadata document', () => {
   it('changes only what it names, and removes before it sets', () => {
     const changed = document();
-    editDocument(changed, edit({ Patient: { DICOM: { PatientName: 'x' } } }), edit({ Patient: { DICOM: { PatientName: 'C' } } }), rules);
+    editDocument(
+      changed,
+      edit({ Patient: { DICOM: { PatientName: 'x' } } }),
+      edit({ Patient: { DICOM: { PatientName: 'C' } } }),
+      rules,
+    );
     expect(changed.Patient.DICOM).toEqual({ PatientID: 'P', PatientName: 'C' });
     expect({ ...changed, Patient: null }).toEqual({ ...document(), Patient: null });
   });
@@ -39,7 +44,12 @@ describe('an edit of a metadata document', () => {
     expect(whole.Study.Series['1.1']?.DICOM.SeriesDescription).toBe('c');
     expect(whole.Study.Series['1.1']?.Instances['1.1.1']?.DICOM).toEqual({ SOPInstanceUID: '1.1.1' });
     const one = document();
-    editDocument(one, undefined, edit(series({ Instances: { '1.1.1': { DICOM: { SeriesDescription: 'c' } } } })), rules);
+    editDocument(
+      one,
+      undefined,
+      edit(series({ Instances: { '1.1.1': { DICOM: { SeriesDescription: 'c' } } } })),
+      rules,
+    );
     expect(one.Study.Series['1.1']?.Instances['1.1.2']?.DICOM.SeriesDescription).toBe('b');
   });
 

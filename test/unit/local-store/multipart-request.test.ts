@@ -28,9 +28,12 @@ describe('the parts of a multipart body', () => {
     ]);
   });
 
-  it.each([body.slice(0, -6), body.slice(0, 60), '', 'no parts'])('are refused when the body is cut (%#)', async (cut) => {
-    await expect(parts(cut, 5)).rejects.toMatchObject({ name: 'ValidationException' });
-  });
+  it.each([body.slice(0, -6), body.slice(0, 60), '', 'no parts'])(
+    'are refused when the body is cut (%#)',
+    async (cut) => {
+      await expect(parts(cut, 5)).rejects.toMatchObject({ name: 'ValidationException' });
+    },
+  );
 
   it('are refused beyond the limit', async () => {
     await expect(parts(body, 5, 50)).rejects.toMatchObject({ name: 'ValidationException' });

@@ -4,7 +4,12 @@ import { matchesValue, parseSearchQuery } from '../../../src/local-store/dicomwe
 
 describe('a QIDO-RS query', () => {
   it('takes attributes by keyword and by tag', () => {
-    const query = parseSearchQuery({ PatientID: 'P', '00080060': 'CT', limit: '5', includefield: ['00081030,PatientAge'] });
+    const query = parseSearchQuery({
+      PatientID: 'P',
+      '00080060': 'CT',
+      limit: '5',
+      includefield: ['00081030,PatientAge'],
+    });
     expect([...query.matches]).toEqual([
       ['PatientID', 'P'],
       ['Modality', 'CT'],
@@ -58,6 +63,8 @@ describe('an Accept header', () => {
       { multipart: false, type: 'image/jphc', transferSyntax: undefined },
     ]);
     expect(acceptedWays(undefined, offered)[0]).toMatchObject({ multipart: true, type: 'application/octet-stream' });
-    expect(() => acceptedWays('image/png', offered)).toThrow(expect.objectContaining({ name: 'NotAcceptableException' }));
+    expect(() => acceptedWays('image/png', offered)).toThrow(
+      expect.objectContaining({ name: 'NotAcceptableException' }),
+    );
   });
 });
