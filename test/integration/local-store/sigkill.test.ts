@@ -12,7 +12,9 @@ afterAll(async () => {
 
 describe('a store that is killed during imports and updates', () => {
   // 200 kills: npm run campaign:store-faults
-  it('loses nothing acknowledged, shows no half image set, and finishes what it had begun (10 kills)', { timeout: 180_000 }, async () => {
+  it('loses nothing acknowledged, shows no half image set, and finishes what it had begun (10 kills)', {
+    timeout: 180_000,
+  }, async () => {
     const report = await campaign.run(10);
     expect(report).toMatchObject({
       kills: 10,
