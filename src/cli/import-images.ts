@@ -20,6 +20,8 @@ import { createTerminal, formatTable } from './terminal.ts';
 
 /** What `map-endpoint import` was told. */
 export interface ImportFlags {
+  /** Secret access key for a store on this machine that asks for one. */
+  readonly token?: string;
   readonly endpointUrl: string;
   readonly datastore?: string;
   readonly json: boolean;
@@ -73,7 +75,7 @@ export async function importImages(
       'import speaks to the store of a "map-endpoint local" on this machine; give its --endpoint-url.',
     );
   }
-  const client = imagingClient(options.endpointUrl);
+  const client = imagingClient(options.endpointUrl, options.token);
   const jobDir = await mkdtemp(join(await importReportsDir(), 'job-'));
   try {
     const datastoreId = options.datastoreId ?? (await findDatastore(client));
