@@ -68,7 +68,12 @@ export interface ImportReport {
  */
 export async function importImages(
   source: string,
-  options: { endpointUrl: string; datastoreId?: string | undefined; onStatus?(status: string): void },
+  options: {
+    endpointUrl: string;
+    datastoreId?: string | undefined;
+    token?: string | undefined;
+    onStatus?(status: string): void;
+  },
 ): Promise<ImportReport> {
   if (!isLocalEndpoint(options.endpointUrl)) {
     throw new UsageError(
@@ -101,6 +106,7 @@ export async function importImages(
 export async function runImport(source: string, flags: ImportFlags): Promise<void> {
   const terminal = createTerminal(flags.json);
   const report = await importImages(source, {
+    token: flags.token,
     endpointUrl: flags.endpointUrl,
     datastoreId: flags.datastore,
     onStatus: (status) => terminal.progress(`import job: ${status.toLowerCase().replace('_', ' ')}`),

@@ -18,10 +18,13 @@ export async function sendMultipart(response: Response, type: string, parts: Asy
   const iterator = parts[Symbol.asyncIterator]();
   let next = await iterator.next();
   response.writeHead(200, { 'Content-Type': `multipart/related; type="${type}"; boundary=${boundary}` });
+  // A client that leaves makes no room any more.
+  const closed = once(response, 'close').catch(() => undefined);
   const write = async (chunk: string | Uint8Array): Promise<void> => {
-    if (!response.write(chunk) && !response.destroyed) await once(response, 'drain');
+    if (response.write(chunk) || response.destroyed) return;
+    await Promise.race([once(response, 'drain'), closed]);
   };
-  while (!next.done) {
+  while (!next.done && !response.destroyed) {
     const { contentType, location, bytes } = next.value;
     const head = [`--${boundary}`, `Content-Type: ${contentType}`, `Content-Length: ${bytes.length}`];
     if (location !== undefined) head.push(`Content-Location: ${location}`);
@@ -30,5 +33,6 @@ export async function sendMultipart(response: Response, type: string, parts: Asy
     await write('\r\n');
     next = await iterator.next();
   }
+  await iterator.return?.(undefined);
   response.end(`--${boundary}--\r\n`);
 }

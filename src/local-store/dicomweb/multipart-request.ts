@@ -86,7 +86,8 @@ export async function writeParts(
     return true;
   };
   try {
-    for await (const chunk of body) {
+    // The body stays open when it is refused, so that the client can read why.
+    for await (const chunk of body.iterator({ destroyOnReturn: false })) {
       size += (chunk as Buffer).length;
       if (size > maxBytes) throw new ServiceError('ValidationException', `A request has at most ${maxBytes} bytes.`);
       pending = pending.length === 0 ? (chunk as Buffer) : Buffer.concat([pending, chunk as Buffer]);
