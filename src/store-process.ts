@@ -15,7 +15,7 @@ export interface StoreSettings {
   readonly region?: string;
   readonly s3Endpoint?: string;
   readonly token?: string;
-  readonly quotas: Readonly<Record<string, number>>;
+  readonly quotas?: Readonly<Record<string, number>>;
   readonly threads: number;
   readonly logLevel: string;
 }
