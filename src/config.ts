@@ -52,6 +52,10 @@ export interface EndpointConfig {
   /** Whether what custom code prints goes to the log. */
   readonly customCodeLog: boolean;
   readonly authToken: string | undefined;
+  /** Asked by the embedded store, as bearer token or as secret access key. */
+  readonly storeToken: string | undefined;
+  /** Quotas of the embedded store that are other than the service's, by name. */
+  readonly storeQuotas: Readonly<Record<string, number>>;
   readonly managementToken: string | undefined;
   readonly logLevel: LogLevel;
   /** Whether traces are sent: an exporter or its endpoint is set. */
@@ -164,6 +168,8 @@ export function parseConfig(
     ),
     customCodeLog: flag(env, 'CUSTOM_CODE_LOG', false),
     authToken: managed ? undefined : text(env, 'AUTH_TOKEN'),
+    storeToken: text(env, 'STORE_TOKEN'),
+    storeQuotas: quotas(env, 'STORE_QUOTAS'),
     managementToken: managed ? undefined : text(env, 'MANAGEMENT_TOKEN'),
     logLevel: logLevel(env),
     tracing: tracing(env),
@@ -192,6 +198,26 @@ function list(env: Environment, name: string): string[] | undefined {
     ?.split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
+}
+
+const quotaNames = [
+  'datastores',
+  'openJobs',
+  'filesPerJob',
+  'bytesPerJob',
+  'bytesPerFile',
+  'foldersPerJob',
+  'bytesPerUpdate',
+  'framesPerCopy',
+  'bytesPerStore',
+];
+
+function quotas(env: Environment, name: string): Record<string, number> {
+  const pairs = (list(env, name) ?? []).map((pair) => pair.split('=').map((part) => part.trim()));
+  const isKnown = ([quota = '', value = '', ...more]: string[]): boolean =>
+    quotaNames.includes(quota) && /^[1-9]\d{0,14}$/.test(value) && more.length === 0;
+  if (!pairs.every(isKnown)) throw malformed(name, `quota=number pairs joined by commas, of ${quotaNames.join(', ')}`);
+  return Object.fromEntries(pairs.map(([quota, value]) => [quota as string, Number(value)]));
 }
 
 function variableNames(env: Environment, name: string): string[] {

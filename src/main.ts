@@ -271,6 +271,7 @@ function pipelineSettings(config: EndpointConfig, storeUrl: string | undefined) 
     ...(config.allowedDatastores ? { allowedDatastores: config.allowedDatastores } : {}),
     ...(config.region === undefined ? {} : { region: config.region }),
     ...(healthImagingEndpoint === undefined ? {} : { healthImagingEndpoint }),
+    ...(storeUrl === undefined || config.storeToken === undefined ? {} : { healthImagingSecret: config.storeToken }),
     ...(config.s3Endpoint === undefined ? {} : { s3Endpoint: config.s3Endpoint }),
     threads: config.workers,
     workers: config.workers,

@@ -31,6 +31,8 @@ async function start(settings: StoreSettings): Promise<void> {
     region: settings.region,
     logger: createLogger('store', settings.logLevel),
     pool,
+    token: settings.token,
+    quotas: settings.quotas,
     objects: new S3ImportObjects(
       new S3Objects({ region: settings.region, endpoint: settings.s3Endpoint, maxSockets: 16 }),
     ),

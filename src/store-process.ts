@@ -14,6 +14,8 @@ export interface StoreSettings {
   readonly allowedUris: readonly string[];
   readonly region?: string;
   readonly s3Endpoint?: string;
+  readonly token?: string;
+  readonly quotas?: Readonly<Record<string, number>>;
   readonly threads: number;
   readonly logLevel: string;
 }
@@ -69,6 +71,8 @@ function settingsOf(config: EndpointConfig, port: number): StoreSettings {
     allowedUris: config.allowedUris,
     ...(config.region === undefined ? {} : { region: config.region }),
     ...(config.s3Endpoint === undefined ? {} : { s3Endpoint: config.s3Endpoint }),
+    ...(config.storeToken === undefined ? {} : { token: config.storeToken }),
+    quotas: config.storeQuotas,
     threads: config.workers,
     logLevel: config.logLevel,
   };

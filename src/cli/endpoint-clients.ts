@@ -12,15 +12,15 @@ export function runtimeClient(endpointUrl: string): SageMakerRuntimeClient {
 }
 
 /** HealthImaging at an endpoint, without the host prefix that the SDK puts before any endpoint (field-facts §1.2). */
-export function imagingClient(endpointUrl: string): MedicalImagingClient {
-  return new MedicalImagingClient({ ...settings(endpointUrl), disableHostPrefix: true });
+export function imagingClient(endpointUrl: string, token?: string): MedicalImagingClient {
+  return new MedicalImagingClient({ ...settings(endpointUrl, token), disableHostPrefix: true });
 }
 
-/** A local server asks for no credentials, yet the SDK won't send a request without some. */
-function settings(endpointUrl: string) {
+/** A local server asks for no credentials but perhaps its token, yet the SDK won't send a request without some. */
+function settings(endpointUrl: string, token = 'local') {
   const endpoint = parseEndpoint(endpointUrl).origin;
   if (!isLocalEndpoint(endpointUrl)) return { endpoint };
-  return { endpoint, region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+  return { endpoint, region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: token } };
 }
 
 function parseEndpoint(endpointUrl: string): URL {

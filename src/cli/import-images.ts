@@ -20,6 +20,8 @@ import { createTerminal, formatTable } from './terminal.ts';
 
 /** What `map-endpoint import` was told. */
 export interface ImportFlags {
+  /** Secret access key for a store on this machine that asks for one. */
+  readonly token?: string;
   readonly endpointUrl: string;
   readonly datastore?: string;
   readonly json: boolean;
@@ -66,14 +68,19 @@ export interface ImportReport {
  */
 export async function importImages(
   source: string,
-  options: { endpointUrl: string; datastoreId?: string | undefined; onStatus?(status: string): void },
+  options: {
+    endpointUrl: string;
+    datastoreId?: string | undefined;
+    token?: string | undefined;
+    onStatus?(status: string): void;
+  },
 ): Promise<ImportReport> {
   if (!isLocalEndpoint(options.endpointUrl)) {
     throw new UsageError(
       'import speaks to the store of a "map-endpoint local" on this machine; give its --endpoint-url.',
     );
   }
-  const client = imagingClient(options.endpointUrl);
+  const client = imagingClient(options.endpointUrl, options.token);
   const jobDir = await mkdtemp(join(await importReportsDir(), 'job-'));
   try {
     const datastoreId = options.datastoreId ?? (await findDatastore(client));
@@ -99,6 +106,7 @@ export async function importImages(
 export async function runImport(source: string, flags: ImportFlags): Promise<void> {
   const terminal = createTerminal(flags.json);
   const report = await importImages(source, {
+    token: flags.token,
     endpointUrl: flags.endpointUrl,
     datastoreId: flags.datastore,
     onStatus: (status) => terminal.progress(`import job: ${status.toLowerCase().replace('_', ' ')}`),

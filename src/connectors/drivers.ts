@@ -17,6 +17,8 @@ export interface ConnectorSettings {
   readonly allowedDatastores?: readonly string[] | undefined;
   readonly region?: string | undefined;
   readonly healthImagingEndpoint?: string | undefined;
+  /** Secret access key of a store on this machine that asks for one. */
+  readonly healthImagingSecret?: string | undefined;
   readonly s3Endpoint?: string | undefined;
   /** Prefixes that {@link FileTransfers} may write under. */
   readonly storeUris?: readonly string[] | undefined;
@@ -42,8 +44,10 @@ export function createConnectors(settings: ConnectorSettings, logger: Logger): C
       new HealthImagingSource({
         region,
         endpoint,
-        // A store on this machine checks no signature: none of the user's credentials are needed, or sent.
-        credentials: isLoopback(endpoint) ? { accessKeyId: 'local', secretAccessKey: 'local' } : undefined,
+        // A store on this machine takes none of the user's credentials; it may ask for a token of its own.
+        credentials: isLoopback(endpoint)
+          ? { accessKeyId: 'local', secretAccessKey: settings.healthImagingSecret ?? 'local' }
+          : undefined,
         allowedDatastores: settings.allowedDatastores,
         maxSockets,
       }),

@@ -14,6 +14,12 @@ export interface DatastoreEntry {
   readonly imageSets: Map<string, ImageSetVersion>;
 }
 
+/** A finished, flushed version folder in `tmp`, and what it becomes. */
+export interface StagedVersion {
+  readonly folder: string;
+  readonly version: ImageSetVersion;
+}
+
 /**
  * The records of the store: read from the folder once, kept in memory for listing and searching, and written through.
  * A method that returns has made its change durable.
@@ -107,6 +113,37 @@ export class Catalog {
     imageSets.set(imageSetId, version);
   }
 
+  /**
+   * Commits new versions of existing image sets of one data store, all or none: with one rename they are put into a
+   * folder from which the next start would take them too, then each goes to its place.
+   */
+  async commitTogether(staged: readonly StagedVersion[]): Promise<void> {
+    const [first] = staged;
+    if (!first) return;
+    if (staged.length === 1) return this.commitVersion(first.folder, first.version);
+    const { datastoreId } = first.version;
+    const gathered = join(this.layout.tmp, randomUUID());
+    await makeFolder(gathered);
+    for (const { folder, version } of staged) {
+      await writeFlushed(join(folder, versionFiles.properties), JSON.stringify(version));
+      await publishFolder(folder, join(gathered, `${version.imageSetId}-${version.version}`));
+    }
+    const committed = join(this.layout.changes(datastoreId), randomUUID());
+    await makeFolder(this.layout.changes(datastoreId));
+    await publishFolder(gathered, committed);
+    await this.#moveToPlaces(datastoreId, committed);
+    const { imageSets } = this.datastore(datastoreId);
+    for (const { version } of staged) imageSets.set(version.imageSetId, version);
+  }
+
+  async #moveToPlaces(datastoreId: string, committed: string): Promise<void> {
+    for (const name of await readdir(committed)) {
+      const [imageSetId = '', version] = name.split('-');
+      await publishFolder(join(committed, name), this.layout.version(datastoreId, imageSetId, Number(version)));
+    }
+    await rm(committed, { recursive: true, force: true });
+  }
+
   /** Removes an image set: gone for everybody at once, its bytes follow. */
   async removeImageSet(datastoreId: string, imageSetId: string): Promise<void> {
     const { imageSets } = this.datastore(datastoreId);
@@ -139,6 +176,9 @@ export class Catalog {
         entry.jobs.set(job.jobId, job);
       }
     }
+    for (const change of await namesIn(this.layout.changes(datastoreId))) {
+      await this.#moveToPlaces(datastoreId, join(this.layout.changes(datastoreId), change));
+    }
     for (const imageSetId of await idsIn(this.layout.imageSets(datastoreId))) {
       const versions = (await readdir(this.layout.versions(datastoreId, imageSetId)))
         .map(Number)
@@ -153,4 +193,14 @@ export class Catalog {
 /** Entries that the store made; what a desktop or a file system adds is passed over. */
 async function idsIn(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => /^[0-9a-z]{32}$/.test(name));
+}
+
+/** Entries of a folder; none when there is no such folder. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }

@@ -7,7 +7,7 @@ import { LRUCache } from 'lru-cache';
 import { readJson } from '../durable-files.ts';
 import type { Catalog } from './catalog.ts';
 import { blobPath, versionFiles } from './layout.ts';
-import type { BlobIndex } from './records.ts';
+import type { BlobIndex, ImageSetVersion } from './records.ts';
 import { notFound } from './service-error.ts';
 
 /** Frames up to this size are read in one go, larger ones are streamed. */
@@ -66,6 +66,23 @@ export class ImageSetFiles {
     } finally {
       await closeFile(file);
     }
+  }
+
+  /** Where frames of one instance lie: all in one file. */
+  async places(
+    { datastoreId, imageSetId, version }: ImageSetVersion,
+    frameIds: readonly string[],
+  ): Promise<{ readonly path: string; readonly frames: readonly { offset: number; lengthBytes: number }[] }> {
+    const index = await this.#index(datastoreId, imageSetId, version);
+    let file = '';
+    const frames = frameIds.map((id) => {
+      const place = Object.hasOwn(index.frames, id) ? index.frames[id] : undefined;
+      if (!place) throw notFound(`Image frame ${id} does not exist in image set ${imageSetId}.`);
+      const [blob, offset, lengthBytes] = place;
+      file = blob;
+      return { offset, lengthBytes };
+    });
+    return { path: blobPath(this.#catalog.layout.versions(datastoreId, imageSetId), file, '.frames'), frames };
   }
 
   async #index(datastoreId: string, imageSetId: string, version: number): Promise<BlobIndex> {

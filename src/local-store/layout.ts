@@ -8,6 +8,7 @@ import { join } from 'node:path';
  * tmp/                               work in progress; emptied at start
  * datastores/{id}/datastore.json
  *   jobs/{jobId}.json
+ *   changes/                         versions of several image sets, committed together, on the way to their places
  *   image-sets/{id}/versions/{n}/    a version is committed by the rename that puts its folder here
  *     properties.json                record, search summary
  *     metadata.json.gz               the document that GetImageSetMetadata sends
@@ -30,6 +31,7 @@ export const storeLayout = (dataDir: string) => {
     datastore,
     datastoreFile: (datastoreId: string): string => join(datastore(datastoreId), 'datastore.json'),
     jobs,
+    changes: (datastoreId: string): string => join(datastore(datastoreId), 'changes'),
     jobFile: (datastoreId: string, jobId: string): string => join(jobs(datastoreId), `${jobId}.json`),
     imageSets,
     imageSet,

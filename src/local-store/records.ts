@@ -66,6 +66,8 @@ export interface ImageSetVersion {
   readonly datastoreId: string;
   readonly version: number;
   readonly workflowStatus: 'CREATED' | 'UPDATED' | 'COPIED' | 'IMPORTED';
+  /** The version was made with `force`. */
+  readonly forced?: boolean | undefined;
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly isPrimary: boolean;

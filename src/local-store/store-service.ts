@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { z } from 'zod';
 import { type Logger, loggableError } from '../logger.ts';
 import type { Catalog } from './catalog.ts';
+import type { ChangeQuotas } from './changes/image-set-changes.ts';
 import { newId } from './identifiers.ts';
 import { type ImportContext, runImportJob } from './import/import-runner.ts';
 import type { ImportQuotas } from './import/input-files.ts';
@@ -10,10 +11,12 @@ import { conflict, ServiceError, validation } from './service-error.ts';
 import type { createDatastoreShape, startImportShape } from './wire.ts';
 
 /** How many of what the store takes. */
-export interface StoreQuotas extends ImportQuotas {
+export interface StoreQuotas extends ImportQuotas, ChangeQuotas {
   readonly datastores: number;
   /** Jobs that were submitted and have not ended. */
   readonly openJobs: number;
+  /** Bytes of a STOW-RS request. */
+  readonly bytesPerStore: number;
 }
 
 /** What the store does, beneath HTTP: every change is durable when its promise resolves. */
@@ -147,6 +150,7 @@ export class StoreService {
   }
 
   async deleteImageSet(datastoreId: string, imageSetId: string): Promise<ImageSetVersion> {
+    this.#context.states.refuseLocked(imageSetId);
     const release = await this.#context.locks.acquire(datastoreId);
     try {
       const imageSet = this.#catalog.imageSet(datastoreId, imageSetId);

@@ -108,6 +108,62 @@ export type SearchCriteria = z.infer<typeof searchShape>;
 export type SearchFilter = NonNullable<SearchCriteria['filters']>[number];
 export type SearchValue = SearchFilter['values'][number];
 
+const versionId = z
+  .string()
+  .regex(/^\d{1,9}$/)
+  .transform(Number);
+const flag = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform((value) => value === 'true');
+
+/** A blob is base64 of at most 30,000 bytes; it is read as UTF-8 text. */
+const attributeBlob = z
+  .base64()
+  .min(1)
+  .max(40_000)
+  .transform((text) => Buffer.from(text, 'base64').toString('utf8'));
+
+export const updateShape = z
+  .object({
+    DICOMUpdates: z
+      .object({ removableAttributes: attributeBlob.optional(), updatableAttributes: attributeBlob.optional() })
+      .optional(),
+    revertToVersionId: versionId.optional(),
+  })
+  .refine(({ DICOMUpdates, revertToVersionId }) => (DICOMUpdates === undefined) !== (revertToVersionId === undefined), {
+    message: 'must hold either DICOMUpdates or revertToVersionId',
+  });
+export const updateQueryShape = z.object({ latestVersion: versionId, force: flag, includeStudyImageSets: flag });
+
+/** UpdateImageSetMetadata, parsed. */
+export interface UpdateRequest {
+  readonly latestVersion: number;
+  readonly force: boolean;
+  readonly includeStudyImageSets: boolean;
+  /** JSON texts. */
+  readonly updates: { readonly removable: string | undefined; readonly updatable: string | undefined } | undefined;
+  readonly revertToVersion: number | undefined;
+}
+
+export const copyShape = z.object({
+  sourceImageSet: z.object({
+    latestVersionId: versionId,
+    DICOMCopies: z.object({ copiableAttributes: z.string().min(1).max(260_000) }).optional(),
+  }),
+  destinationImageSet: z.object({ imageSetId: z.string().regex(id32), latestVersionId: versionId }).optional(),
+});
+export const copyQueryShape = z.object({ force: flag, promoteToPrimary: flag });
+
+/** CopyImageSet, parsed. */
+export interface CopyRequest {
+  readonly sourceVersion: number;
+  readonly copiable: string | undefined;
+  readonly destination: { readonly imageSetId: string; readonly latestVersion: number } | undefined;
+  readonly force: boolean;
+  readonly promoteToPrimary: boolean;
+}
+
 export const frameShape = z.object({ imageFrameId: z.string().regex(id32) });
 export const tagResourceShape = z.object({ tags: tagMap });
 

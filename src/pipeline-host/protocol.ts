@@ -23,6 +23,8 @@ export interface PipelineSettings {
   readonly allowedDatastores?: readonly string[];
   readonly region?: string;
   readonly healthImagingEndpoint?: string;
+  /** Secret access key of a store on this machine that asks for one. */
+  readonly healthImagingSecret?: string;
   readonly s3Endpoint?: string;
   /** Compute threads of this process. */
   readonly threads: number;

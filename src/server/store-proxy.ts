@@ -20,7 +20,7 @@ export function storeProxy(storeUrl: string): Router {
       next();
       return;
     }
-    const headers = { ...request.headers, host: target.host };
+    const headers = { ...request.headers, host: target.host, 'x-forwarded-host': request.headers.host };
     const upstream = httpRequest(
       { host: target.hostname, port: target.port, method: request.method, path: request.url, headers },
       (answer) => {

@@ -21,7 +21,10 @@ describe.skipIf(!hasShared)('the JavaScript SDK', () => {
   let id: { datastoreId: string; imageSetId: string };
 
   beforeAll(async () => {
-    for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']) process.env[name] ??= 'local';
+    // The store checks signatures: through the front, from the pipeline processes, of the CLI.
+    process.env.STORE_TOKEN = 'token of the store';
+    process.env.AWS_ACCESS_KEY_ID ??= 'local';
+    process.env.AWS_SECRET_ACCESS_KEY = process.env.STORE_TOKEN;
     process.env.AWS_REGION ??= 'us-east-1';
     endpoint = await startTestEndpoint();
     endpoint.addModel(shared('models/spleen_ct_demo'), 'team/spleen.tar.gz');
@@ -59,6 +62,13 @@ describe.skipIf(!hasShared)('the JavaScript SDK', () => {
         .subarray(0, 4)
         .toString('hex'),
     ).toBe('ff4fff51');
+  });
+
+  it('is refused by the store with another key', async () => {
+    const credentials = { accessKeyId: 'local', secretAccessKey: 'another' };
+    const other = new MedicalImagingClient({ endpoint: endpoint.url, disableHostPrefix: true, credentials });
+    await expect(other.send(new ListDatastoresCommand({}))).rejects.toMatchObject({ name: 'AccessDeniedException' });
+    other.destroy();
   });
 
   it('invokes with TargetModel, a slash in its name', async () => {

@@ -18,10 +18,14 @@ ROLE = "arn:aws:iam::000000000000:role/local"
 
 
 @contextlib.contextmanager
-def running_store(data_dir, *allowed):
+def running_store(data_dir, *allowed, token=""):
     """Gives the URL of a store on data_dir; ends it as a host would."""
     process = subprocess.Popen(
-        ["node", SERVER, data_dir, *allowed], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        ["node", SERVER, data_dir, *allowed],
+        env={**os.environ, "STORE_TOKEN": token},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         ready, _, _ = select.select([process.stdout], [], [], 60)

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { ImportFlags } from '../import-images.ts';
 
 export const importCommand = (): Command =>
@@ -7,6 +7,7 @@ export const importCommand = (): Command =>
     .argument('<dir>', 'folder of DICOM files, or an s3:// or file:// URI')
     .option('--endpoint-url <url>', 'the endpoint', 'http://127.0.0.1:8080')
     .option('--datastore <id>', 'data store (default: the only one, or a new one where there is none)')
+    .addOption(new Option('--token <token>', 'what the store asks for (STORE_TOKEN)').env('STORE_TOKEN'))
     .option('--json', 'print JSON on standard output', false)
     .addHelpText(
       'after',

@@ -70,18 +70,21 @@ function firstFragments(fragments: readonly Fragment[], offsets: readonly number
  * else by the end marks of the codestreams.
  *
  * @param data - everything behind the element's header, up to the sequence delimiter
+ * @param ignoreTables - leave the offset tables out
  * @returns a function that gives the encoded bytes of a frame (a view where it is one fragment)
  */
 export function encapsulatedFrames(
   data: Uint8Array,
   dataset: DicomDataset,
   numberOfFrames: number,
+  ignoreTables = false,
 ): (index: number) => Uint8Array {
   const { offsetTable, fragments } = fragmentsOf(data);
   if (fragments.length < numberOfFrames) {
     throw unprocessable(`The pixel data hold ${fragments.length} fragments for ${numberOfFrames} frames.`);
   }
-  const starts = firstFragments(fragments, extendedOffsets(dataset) ?? offsetTable, numberOfFrames);
+  const offsets = ignoreTables ? [] : (extendedOffsets(dataset) ?? offsetTable);
+  const starts = firstFragments(fragments, offsets, numberOfFrames);
   return (index) => {
     const own = fragments.slice(starts[index], starts[index + 1] ?? fragments.length).map(({ bytes }) => bytes);
     return own.length === 1 ? (own[0] as Uint8Array) : new Uint8Array(Buffer.concat(own));

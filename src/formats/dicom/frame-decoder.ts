@@ -69,8 +69,23 @@ async function decodeJpeg2000(input: FrameDecodeInput): Promise<Uint8Array> {
   const header = checked(jpeg2000Header(codestream), input);
   if (!isWholeJpeg2000(codestream)) throw cut();
   if (header.bitsPerSample > 16) throw unprocessable('JPEG 2000 frames of more than 16 bits are not supported.');
-  const decoded = await decodeWithWasm(openJpeg, codestream);
+  const signedBytes = header.signed === true && header.bitsPerSample <= 8;
+  const decoded = signedBytes
+    ? await decodeSignedBytes(codestream, header)
+    : await decodeWithWasm(openJpeg, codestream);
   return fitSamples(decoded, header.bitsPerSample, header.signed, input);
+}
+
+/**
+ * The codec clips signed bytes at 0. Declared unsigned, the same codestream decodes to its values and half their range
+ * (ISO 15444-1 annex G.1), which is taken off again.
+ */
+async function decodeSignedBytes(codestream: Uint8Array, header: CodestreamHeader): Promise<Uint8Array> {
+  const unsigned = Uint8Array.from(codestream);
+  for (let component = 0; component < header.components; component++)
+    unsigned[42 + component * 3] = header.bitsPerSample - 1;
+  const half = 2 ** (header.bitsPerSample - 1);
+  return Uint8Array.from(await decodeWithWasm(openJpeg, unsigned), (value) => value - half);
 }
 
 function useHtj2kFrame<T>(input: FrameDecodeInput, use: (pixels: Uint8Array) => T): Promise<T> {

@@ -31,6 +31,8 @@ export interface Part10File {
 export interface ReadPart10Options {
   /** Keep the trailing blanks of IS and DS values (HealthImaging's metadata shows them). Default false. */
   readonly keepPadding?: boolean;
+  /** Find frames without the offset tables of encapsulated pixel data: for files whose tables are wrong. Default false. */
+  readonly ignoreOffsetTables?: boolean;
 }
 
 /** What a deflated data set may grow to: beyond this it is a bomb. */
@@ -109,14 +111,14 @@ function frameCount(dataset: DicomDataset, pixelData: PixelDataLocation | undefi
  */
 export function readPart10(bytes: Uint8Array, options: ReadPart10Options = {}): Part10File {
   try {
-    return read(bytes, options.keepPadding ?? false);
+    return read(bytes, options.keepPadding ?? false, options.ignoreOffsetTables ?? false);
   } catch (thrown) {
     if (thrown instanceof EndpointError) throw thrown;
     throw unprocessable('The bytes cannot be read as a DICOM object.', thrown);
   }
 }
 
-function read(bytes: Uint8Array, keepPadding: boolean): Part10File {
+function read(bytes: Uint8Array, keepPadding: boolean, ignoreOffsetTables: boolean): Part10File {
   const metaReader = new ElementReader(bytes, startOf(bytes));
   const meta = metaReader.readMeta();
   const at = metaReader.position;
@@ -140,7 +142,7 @@ function read(bytes: Uint8Array, keepPadding: boolean): Part10File {
       }
       const data = body.subarray(pixelData.start, pixelData.end);
       frames ??= pixelData.encapsulated
-        ? encapsulatedFrames(data, dataset, numberOfFrames)
+        ? encapsulatedFrames(data, dataset, numberOfFrames, ignoreOffsetTables)
         : nativeFrames(data, pixelData.vr, encoding.littleEndian, imagePixelFormat(dataset), numberOfFrames);
       return frames(index);
     },

@@ -70,6 +70,8 @@ export async function useDecodedHtj2k<T>(
           `the image ${expected.width}×${expected.height}×${expected.samplesPerPixel} of ${expected.bitsAllocated}.`,
       );
     }
+    // The codec gives signed bytes as if they were unsigned.
+    if (info.isSigned && info.bitsPerSample <= 8) throw damaged('HTJ2K of signed 8-bit samples cannot be decoded.');
     if (info.bitsPerSample > 16 || info.width * info.height > MAX_PIXELS) {
       throw damaged('The HTJ2K codestream declares more pixels or bits than can be decoded.');
     }

@@ -23,10 +23,13 @@ export function decompositionsFor(width: number, height: number): number {
   return levels;
 }
 
-/** True when the encoder is exact for the layout: three components of more than 8 bits it gets wrong. */
-export const canEncodeHtj2k = (info: { bitsAllocated: number; samplesPerPixel: number }): boolean =>
-  (info.samplesPerPixel === 1 && (info.bitsAllocated === 8 || info.bitsAllocated === 16)) ||
-  (info.samplesPerPixel === 3 && info.bitsAllocated === 8);
+/**
+ * True when the encoder is exact for the layout. Three components of more than 8 bits it gets wrong; signed bytes it
+ * takes for unsigned ones but declares signed, which only its own decoder reads back (OpenJPEG clips them at 127).
+ */
+export const canEncodeHtj2k = (info: { bitsAllocated: number; samplesPerPixel: number; signed: boolean }): boolean =>
+  (info.bitsAllocated === 8 && !info.signed && (info.samplesPerPixel === 1 || info.samplesPerPixel === 3)) ||
+  (info.bitsAllocated === 16 && info.samplesPerPixel === 1);
 
 function assertFits(pixels: Uint8Array, info: Htj2kFrameInfo, bits: number): void {
   if (bits === info.bitsAllocated) return;
@@ -62,7 +65,7 @@ export async function encodeHtj2k(pixels: Uint8Array, info: Htj2kFrameInfo): Pro
   if (!canEncodeHtj2k(info)) {
     throw new EndpointError(
       'unprocessable_image',
-      `HTJ2K cannot keep ${samplesPerPixel} samples of ${bitsAllocated} bits exactly; keep the frame as it is.`,
+      `HTJ2K cannot keep ${samplesPerPixel} ${signed ? 'signed ' : ''}samples of ${bitsAllocated} bits exactly; keep the frame as it is.`,
     );
   }
   const bitsPerSample = info.bitsStored ?? bitsAllocated;

@@ -3,6 +3,7 @@ import type { Request, Response, Router } from 'express';
 import type { Catalog } from '../catalog.ts';
 import { imageSetArn } from '../identifiers.ts';
 import type { ImageSetFiles } from '../image-set-files.ts';
+import type { ImageSetStates } from '../image-set-states.ts';
 import { pageOf } from '../paging.ts';
 import type { ImageSetVersion } from '../records.ts';
 import { searchImageSets } from '../search.ts';
@@ -17,6 +18,7 @@ export function addImageSetRoutes(
   service: StoreService,
   catalog: Catalog,
   files: ImageSetFiles,
+  states: ImageSetStates,
   region: string,
 ): void {
   const idsOf = (request: Request) => ({
@@ -68,10 +70,13 @@ export function addImageSetRoutes(
     operation(async (request) => {
       const version = await versionOf(request);
       const { datastoreId, imageSetId, isPrimary, updatedAt } = version;
+      const isLatest = version === catalog.imageSet(datastoreId, imageSetId);
+      const work = isLatest ? states.of(imageSetId) : undefined;
       return {
         datastoreId,
         ...propertiesOf(version),
-        imageSetWorkflowStatus: version.workflowStatus,
+        imageSetState: work === undefined ? 'ACTIVE' : 'LOCKED',
+        imageSetWorkflowStatus: work ?? version.workflowStatus,
         imageSetArn: imageSetArn(region, datastoreId, imageSetId),
         isPrimary,
         lastAccessedAt: updatedAt,
@@ -146,12 +151,13 @@ export function addImageSetRoutes(
   );
 }
 
-const propertiesOf = ({ imageSetId, version, createdAt, updatedAt }: ImageSetVersion) => ({
+const propertiesOf = ({ imageSetId, version, createdAt, updatedAt, forced }: ImageSetVersion) => ({
   imageSetId,
   versionId: String(version),
   imageSetState: 'ACTIVE',
   createdAt,
   updatedAt,
+  ...(forced ? { overrides: { forced } } : {}),
 });
 
 /** `response.send` would add a charset and an ETag over the whole body. */

@@ -1,6 +1,5 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync, gzipSync } from 'node:zlib';
 import { defineTask } from '../../compute/task.ts';
 import { versionFiles } from '../layout.ts';
 import {
@@ -13,6 +12,7 @@ import {
 } from '../metadata/document.ts';
 import { isSeriesKeyword } from '../metadata/levels.ts';
 import type { BlobIndex } from '../records.ts';
+import { readVersionFiles, writeVersionFiles } from '../version-folder.ts';
 import type { NumberedInstance } from './group-instances.ts';
 import type { AssembledVersion, DiskFull, StagedInstanceFile } from './outcome.ts';
 
@@ -75,12 +75,7 @@ function assemble(input: AssembleInput): AssembledVersion {
     }
   }
   liftSeries(document, isSeriesKeyword);
-  writeFlushedSync(join(versionFolder, versionFiles.metadata), gzipSync(JSON.stringify(document), { level: 5 }));
-  writeFlushedSync(
-    join(versionFolder, versionFiles.blobIndex),
-    JSON.stringify({ frames, received } satisfies BlobIndex),
-  );
-  syncSync(blobs);
+  writeVersionFiles(versionFolder, document, { frames, received });
   return { kind: 'assembled', dicomTags: dicomTagsOf(document) };
 }
 
@@ -93,34 +88,12 @@ function startFrom(input: AssembleInput): { document: MetadataDocument; index: B
       index: { frames: {}, received: {} },
     };
   }
-  const compressed = readFileSync(join(input.previousFolder, versionFiles.metadata));
-  const document = JSON.parse(gunzipSync(compressed).toString('utf8')) as MetadataDocument;
-  lowerSeries(document);
-  const index = JSON.parse(readFileSync(join(input.previousFolder, versionFiles.blobIndex), 'utf8')) as BlobIndex;
-  return { document, index };
+  const previous = readVersionFiles(input.previousFolder);
+  lowerSeries(previous.document);
+  return previous;
 }
 
 /** Of several files with one SOP instance UID the last one counts, at the place of the first. */
 function lastOfEach(instances: readonly NumberedInstance[]): Iterable<NumberedInstance> {
   return new Map(instances.map((numbered) => [numbered.instance.sopInstanceUid, numbered])).values();
-}
-
-function writeFlushedSync(path: string, content: string | Uint8Array): void {
-  const file = openSync(path, 'wx', 0o600);
-  try {
-    const bytes = typeof content === 'string' ? Buffer.from(content) : content;
-    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
-function syncSync(folder: string): void {
-  const handle = openSync(folder, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }

@@ -64,7 +64,7 @@ export function framePlan(file: Part10File): FramePlan | undefined {
   if (isPacked && isNativeSyntax(file.transferSyntaxUid)) return { ...received, storage: 'raw' };
   return {
     ...received,
-    storage: canEncodeHtj2k(format) ? 'htj2k' : 'uncompressed',
+    storage: canEncodeHtj2k({ ...format, signed: format.pixelRepresentation === 1 }) ? 'htj2k' : 'uncompressed',
     changedAttributes: {
       ...(format.samplesPerPixel > 1 ? { PlanarConfiguration: 0 } : {}),
       ...(codestreamColours.includes(format.photometricInterpretation) ? { PhotometricInterpretation: 'RGB' } : {}),

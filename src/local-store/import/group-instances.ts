@@ -33,7 +33,9 @@ export function planImageSets(
   const bySeries = new Map<string, ImageSetVersion>();
   for (const imageSet of present) {
     const { DICOMStudyInstanceUID: study = '', DICOMSeriesInstanceUID: series = '' } = imageSet.dicomTags;
-    bySeries.set(groupKey(study, series, imageSet.identityDigest), imageSet);
+    const key = groupKey(study, series, imageSet.identityDigest);
+    // A copy of a primary image set has its attributes too, and takes nothing in.
+    if (!bySeries.get(key)?.isPrimary) bySeries.set(key, imageSet);
     if (imageSet.isPrimary) studyIdentity.set(study, imageSet.identityDigest);
   }
   const groups = new Map<string, NumberedInstance[]>();
@@ -47,10 +49,11 @@ export function planImageSets(
   }
   return [...groups].map(([key, members]) => {
     const { studyInstanceUid, identityDigest } = (members[0] as NumberedInstance).instance;
-    const existing = bySeries.get(key);
+    const isPrimary = studyIdentity.get(studyInstanceUid) === identityDigest;
+    const known = bySeries.get(key);
     return {
-      existing,
-      isPrimary: existing?.isPrimary ?? studyIdentity.get(studyInstanceUid) === identityDigest,
+      existing: known?.isPrimary === isPrimary ? known : undefined,
+      isPrimary,
       identityDigest,
       instances: members,
     };

@@ -13,12 +13,12 @@ import { defineTask } from '../../compute/task.ts';
 import { EndpointError } from '../../errors.ts';
 import { type Part10File, readPart10 } from '../../formats/dicom/part10-reader.ts';
 import { tags } from '../../formats/dicom/tags.ts';
-import { transferSyntax } from '../../formats/dicom/transfer-syntax.ts';
+import { isNativeSyntax, transferSyntax } from '../../formats/dicom/transfer-syntax.ts';
 import { newId } from '../identifiers.ts';
 import { leveledAttributes } from '../metadata/dataset-json.ts';
 import { identityDigest } from '../metadata/document.ts';
 import { type FramePlan, framePlan } from './frame-plan.ts';
-import type { FileOutcome, StagedFrame, StagedInstanceFile } from './outcome.ts';
+import type { FileOutcome, ImportWarning, StagedFrame, StagedInstanceFile } from './outcome.ts';
 import { InexactFrame, storeFrame } from './stored-frame.ts';
 
 export interface ImportFileInput {
@@ -58,7 +58,7 @@ export async function importFile(input: ImportFileInput): Promise<FileOutcome> {
 }
 
 async function take(input: ImportFileInput): Promise<FileOutcome> {
-  const file = readPart10(receive(input), { keepPadding: true });
+  const { file, warnings } = readReceived(receive(input));
   if (file.meta.string(tags.TransferSyntaxUID) === undefined) {
     throw new Refusal('DICOM attribute TransferSyntaxUID does not exist');
   }
@@ -67,7 +67,7 @@ async function take(input: ImportFileInput): Promise<FileOutcome> {
     seriesInstanceUid: uidOf(file, 'SeriesInstanceUID'),
     sopInstanceUid: uidOf(file, 'SOPInstanceUID'),
   };
-  uidOf(file, 'SOPClassUID');
+  const sopClassUid = uidOf(file, 'SOPClassUID');
   const plan = framePlan(file);
   const stored = plan ? await writeFrames(plan, `${input.target}.frames`) : noFrames;
   const { patient, study, series, instance, vrs } = leveledAttributes(file.meta, file.dataset, plan !== undefined);
@@ -81,8 +81,30 @@ async function take(input: ImportFileInput): Promise<FileOutcome> {
   writeFlushed(`${input.target}.json`, (descriptor) => writeAll(descriptor, Buffer.from(JSON.stringify(staged))));
   return {
     kind: 'staged',
-    instance: { ...uids, patient, study, identityDigest: identityDigest(patient, study) },
+    instance: { ...uids, sopClassUid, warnings, patient, study, identityDigest: identityDigest(patient, study) },
   };
+}
+
+/**
+ * Reads a file. One whose offset table is wrong is taken with a warning, as the service does, where its frames can be
+ * told apart without the table.
+ */
+function readReceived(bytes: Uint8Array): { file: Part10File; warnings: ImportWarning[] } {
+  const file = readPart10(bytes, { keepPadding: true });
+  if (file.numberOfFrames === 0 || isNativeSyntax(file.transferSyntaxUid)) return { file, warnings: [] };
+  try {
+    file.frame(0);
+    return { file, warnings: [] };
+  } catch (error) {
+    const withoutTable = readPart10(bytes, { keepPadding: true, ignoreOffsetTables: true });
+    try {
+      withoutTable.frame(0);
+    } catch {
+      throw error;
+    }
+    const message = 'The offset table does not lead to the frames; they were found without it.';
+    return { file: withoutTable, warnings: [{ code: 45330, type: 'InvalidOffsetTable', message }] };
+  }
 }
 
 /** Brings the file into the staging folder, flushed, and reads it from there: nobody can change it in between. */

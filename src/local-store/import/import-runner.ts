@@ -1,31 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ComputePool } from '../../compute/pool.ts';
 import { type Logger, loggableError } from '../../logger.ts';
 import type { AllowedLocations } from '../allowed-locations.ts';
-import type { Catalog } from '../catalog.ts';
-import { newId } from '../identifiers.ts';
-import { type ImageSetVersion, type ImportJobRecord, nowSeconds } from '../records.ts';
+import { type ImportJobRecord, nowSeconds } from '../records.ts';
 import { ServiceError } from '../service-error.ts';
 import type { WriteLocks } from '../write-locks.ts';
-import { assembleVersionTask } from './assemble-task.ts';
-import { type ImageSetPlan, type NumberedInstance, planImageSets } from './group-instances.ts';
+import { type CommitContext, commitImageSets } from './commit-image-sets.ts';
+import type { NumberedInstance } from './group-instances.ts';
 import { importFileTask } from './import-file-task.ts';
-import { type ImportQuotas, type InputFile, JobFailure, listInput } from './input-files.ts';
+import { diskFull, type ImportQuotas, type InputFile, JobFailure, listInput } from './input-files.ts';
 import { type FileResult, type ImageSetSummary, writeJobOutput } from './job-output.ts';
 import type { ImportObjectStore } from './object-port.ts';
 import type { FileOutcome } from './outcome.ts';
 
-export interface ImportContext {
-  readonly catalog: Catalog;
+export interface ImportContext extends CommitContext {
   readonly locks: WriteLocks;
-  readonly pool: ComputePool;
   readonly allowed: AllowedLocations;
   readonly objects: ImportObjectStore | undefined;
   readonly quotas: ImportQuotas;
   readonly logger: Logger;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -33,7 +27,6 @@ export interface ImportContext {
  * keep the store from running for ever. Stops that were asked for do not count; a damaged file costs a thread only.
  */
 const maxAttempts = 25;
-const diskFull = 'The disk of the server is full. Free some space and start the job again.';
 
 /**
  * Runs one import job to its end: COMPLETED, also when single files failed (its output lists them), or FAILED with a
@@ -48,7 +41,7 @@ export async function runImportJob(submitted: ImportJobRecord, context: ImportCo
     if (job.attempts > maxAttempts) throw new JobFailure('The server ended each time it worked on this job.');
     await catalog.saveJob(job);
     await mkdir(staging, { recursive: true });
-    await importAll(job, staging, context);
+    await importAll(job, submitted.jobStatus !== 'SUBMITTED', staging, context);
     job = { ...job, jobStatus: 'COMPLETED', endedAt: nowSeconds() };
   } catch (error) {
     // Closing the store is no failure of the job: the next start takes it up, and this run does not count.
@@ -71,7 +64,12 @@ function failureMessage(error: unknown): string {
   return 'An internal error stopped the job. The log of the server has its trace.';
 }
 
-async function importAll(job: ImportJobRecord, staging: string, context: ImportContext): Promise<void> {
+async function importAll(
+  job: ImportJobRecord,
+  isRepeated: boolean,
+  staging: string,
+  context: ImportContext,
+): Promise<void> {
   const input = await context.allowed.resolve(job.inputS3Uri, 'inputS3Uri');
   const output = await context.allowed.resolve(job.outputS3Uri, 'outputS3Uri');
   const files = await listInput(input, context.quotas, context.objects, context.signal);
@@ -88,7 +86,7 @@ async function importAll(job: ImportJobRecord, staging: string, context: ImportC
   const release = await context.locks.acquire(job.datastoreId);
   let imageSets: ImageSetSummary[];
   try {
-    imageSets = await commitAll(job, staged, files, results, staging, context);
+    imageSets = await commitAll(job, isRepeated, staged, files, results, staging, context);
   } finally {
     release();
   }
@@ -139,6 +137,7 @@ async function importFile(
 /** Commits the job's image sets one by one, under the data store's write lock. */
 async function commitAll(
   job: ImportJobRecord,
+  isRepeated: boolean,
   staged: readonly NumberedInstance[],
   files: readonly InputFile[],
   results: FileResult[],
@@ -146,71 +145,26 @@ async function commitAll(
   context: ImportContext,
 ): Promise<ImageSetSummary[]> {
   const summaries: ImageSetSummary[] = [];
-  const present = context.catalog.datastore(job.datastoreId).imageSets.values();
-  for (const plan of planImageSets(staged, present)) {
-    context.signal.throwIfAborted();
-    const done = plan.existing?.importJobId === job.jobId;
-    const version = done ? (plan.existing as ImageSetVersion) : await commitPlan(job, plan, staging, context);
+  const source = { datastoreId: job.datastoreId, importId: job.jobId, isRepeated, staging };
+  for await (const { plan, version } of commitImageSets(source, staged, context)) {
     summaries.push({
       imageSetId: version.imageSetId,
       imageSetVersion: version.version,
       isPrimary: version.isPrimary,
       numberOfMatchedSOPInstances: version.importedInstances ?? 0,
     });
-    for (const { number } of plan.instances) {
+    for (const { number, instance } of plan.instances) {
       results[number] = {
         kind: 'imported',
         inputFile: (files[number] as InputFile).name,
         imageSetId: version.imageSetId,
         isPrimary: version.isPrimary,
         imageSetVersion: version.version,
+        warnings: instance.warnings ?? [],
       };
     }
   }
   return summaries;
-}
-
-async function commitPlan(
-  job: ImportJobRecord,
-  plan: ImageSetPlan,
-  staging: string,
-  context: ImportContext,
-): Promise<ImageSetVersion> {
-  const { catalog } = context;
-  const { datastoreId } = job;
-  const imageSetId = plan.existing?.imageSetId ?? newId();
-  const versionNumber = (plan.existing?.version ?? 0) + 1;
-  const versionFolder = join(staging, `version-${imageSetId}`);
-  const assembled = await context.pool.run(
-    assembleVersionTask,
-    {
-      datastoreId,
-      imageSetId,
-      version: versionNumber,
-      previousFolder: plan.existing && catalog.layout.version(datastoreId, imageSetId, plan.existing.version),
-      stagingFolder: staging,
-      instances: plan.instances,
-      versionFolder,
-    },
-    context.signal,
-  );
-  if (assembled.kind === 'disk-full') throw new JobFailure(diskFull);
-  const now = nowSeconds();
-  const version: ImageSetVersion = {
-    imageSetId,
-    datastoreId,
-    version: versionNumber,
-    workflowStatus: plan.existing ? 'UPDATED' : 'CREATED',
-    createdAt: plan.existing?.createdAt ?? now,
-    updatedAt: now,
-    isPrimary: plan.isPrimary,
-    dicomTags: assembled.dicomTags,
-    identityDigest: plan.identityDigest,
-    importJobId: job.jobId,
-    importedInstances: new Set(plan.instances.map(({ instance }) => instance.sopInstanceUid)).size,
-  };
-  await catalog.commitVersion(versionFolder, version);
-  return version;
 }
 
 /** Runs `work` on every item, `width` at a time. The first failure ends it, when what runs has come to its end. */

@@ -34,6 +34,8 @@ export class JobFailure extends Error {
   override readonly name = 'JobFailure';
 }
 
+export const diskFull = 'The disk of the server is full. Free some space and start the job again.';
+
 /**
  * Every file under the input, in the order of their names: the order decides which of two conflicting instances comes
  * first, so it must not depend on the disk.

@@ -5,8 +5,9 @@ import type { Location } from '../allowed-locations.ts';
 import type { ImportJobRecord } from '../records.ts';
 import { JobFailure } from './input-files.ts';
 import type { ImportObjectStore } from './object-port.ts';
+import type { ImportWarning } from './outcome.ts';
 
-/** What a job did with one file: a line of `success.ndjson` or `failure.ndjson`. */
+/** What a job did with one file: a line of `success.ndjson` or `failure.ndjson`, and perhaps of `warning.ndjson`. */
 export type FileResult =
   | {
       readonly kind: 'imported';
@@ -14,6 +15,7 @@ export type FileResult =
       readonly imageSetId: string;
       readonly isPrimary: boolean;
       readonly imageSetVersion: number;
+      readonly warnings: readonly ImportWarning[];
     }
   | {
       readonly kind: 'failed';
@@ -63,6 +65,7 @@ function outputFiles(
   };
   return new Map([
     ['SUCCESS/success.ndjson', ndjson(results.flatMap(successLine))],
+    ['WARNING/warning.ndjson', ndjson(results.flatMap(warningLine))],
     ['FAILURE/failure.ndjson', ndjson(failures.map(failureLine))],
     // Last: who sees the manifest sees the rest.
     ['job-output-manifest.json', `${JSON.stringify(manifest, null, 2)}\n`],
@@ -73,6 +76,13 @@ function successLine(result: FileResult): unknown[] {
   if (result.kind !== 'imported') return [];
   const { inputFile, imageSetId, isPrimary, imageSetVersion } = result;
   return [{ inputFile, importResponse: { imageSetId, isPrimary, imageSetVersion } }];
+}
+
+function warningLine(result: FileResult): unknown[] {
+  if (result.kind !== 'imported' || result.warnings.length === 0) return [];
+  const { inputFile, imageSetId, isPrimary, imageSetVersion } = result;
+  const warnings = result.warnings.map(({ code, type, message }) => ({ warning_reason_code: code, type, message }));
+  return [{ inputFile, importResponse: { imageSetId, isPrimary, imageSetVersion }, warnings }];
 }
 
 const failureLine = ({ inputFile, exceptionType, message }: FileResult & { kind: 'failed' }): unknown => ({

@@ -5,6 +5,9 @@ export interface StagedInstance {
   readonly studyInstanceUid: string;
   readonly seriesInstanceUid: string;
   readonly sopInstanceUid: string;
+  readonly sopClassUid: string;
+  /** What is wrong with the file but did not keep it out. */
+  readonly warnings?: readonly ImportWarning[] | undefined;
   /** Attributes of the patient and study level: small, and what decides about grouping. */
   readonly patient: JsonAttributes;
   readonly study: JsonAttributes;
@@ -48,6 +51,13 @@ export interface ResolutionChecksum {
 export type JsonValue = string | number | null | readonly JsonValue[] | JsonAttributes;
 export interface JsonAttributes {
   readonly [keyword: string]: JsonValue;
+}
+
+/** A line's entry in `warning.ndjson`; the reason code is one of (0008,1196). */
+export interface ImportWarning {
+  readonly code: number;
+  readonly type: string;
+  readonly message: string;
 }
 
 /** What became of one file. */

@@ -99,6 +99,9 @@ export function identityDigest(patient: JsonAttributes, study: JsonAttributes): 
     .digest('hex');
 }
 
+/** Equality of attributes as {@link identityDigest} sees it. */
+export const sameAttributes = (a: JsonAttributes, b: JsonAttributes): boolean => canonical(a) === canonical(b);
+
 function canonical(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (value !== null && typeof value === 'object') {

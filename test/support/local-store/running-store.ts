@@ -43,11 +43,11 @@ export async function startStore(options: Partial<LocalStoreOptions> & { dataDir
   };
 }
 
-export const sdkClient = (url: string): MedicalImagingClient =>
+export const sdkClient = (url: string, secretAccessKey = 'local'): MedicalImagingClient =>
   new MedicalImagingClient({
     endpoint: url,
     region: 'us-east-1',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+    credentials: { accessKeyId: 'local', secretAccessKey },
     disableHostPrefix: true,
     maxAttempts: 1,
   });

@@ -7,7 +7,8 @@ import { createLogger } from '../../../dist/logger.js';
 const [dataDir, ...allowedUris] = process.argv.slice(2);
 const pool = new ThreadPool(2);
 try {
-  const store = await createLocalStore({ dataDir, allowedUris, pool, logger: createLogger('store', 'warn') });
+  const token = process.env.STORE_TOKEN || undefined;
+  const store = await createLocalStore({ dataDir, allowedUris, pool, token, logger: createLogger('store', 'warn') });
   const server = createStoreApp(store).listen(0, '127.0.0.1', () => {
     process.stdout.write(`${JSON.stringify({ url: `http://127.0.0.1:${server.address().port}` })}\n`);
   });

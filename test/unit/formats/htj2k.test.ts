@@ -21,7 +21,7 @@ describe('HTJ2K', () => {
     frame(122, 101, 16, true),
     frame(300, 70, 16, true),
     frame(64, 64, 8, false, 3),
-    frame(200, 130, 8, true),
+    frame(200, 130, 8, false),
   ])(
     'is lossless for full-range noise: $width×$height×$samplesPerPixel, $bitsAllocated bits, signed $signed',
     async (info) => {
@@ -31,6 +31,10 @@ describe('HTJ2K', () => {
       expect([decoded.width, decoded.height, decoded.signed]).toEqual([info.width, info.height, info.signed]);
     },
   );
+
+  it('refuses signed bytes, which OpenJPEG would read clipped', async () => {
+    await expect(encodeHtj2k(noise(64), frame(8, 8, 8, true))).rejects.toThrow(/signed samples of 8 bits/);
+  });
 
   it('writes RPCL with TLM and a lowest resolution of at most 64 (PS3.5 §10.18)', async () => {
     const bytes = await encodeHtj2k(noise(512 * 300), frame(512, 300, 8, false));

@@ -14,6 +14,7 @@ const staged = (sopInstanceUid: string): StagedInstance => ({
   studyInstanceUid: '1.1',
   seriesInstanceUid: '1.2',
   sopInstanceUid,
+  sopClassUid: '1.2.840.10008.5.1.4.1.1.2',
   patient: { PatientID: 'P ' },
   study: { StudyInstanceUID: '1.1' },
   identityDigest: '',

@@ -9,6 +9,7 @@ const instance = (study: string, series: string, identityDigest: string): Number
     studyInstanceUid: study,
     seriesInstanceUid: series,
     sopInstanceUid: `${series}.${number}`,
+    sopClassUid: '1.2.840.10008.5.1.4.1.1.2',
     patient: {},
     study: {},
     identityDigest,
