@@ -73,7 +73,7 @@ export async function importImages(
       'import speaks to the store of a "map-endpoint local" on this machine; give its --endpoint-url.',
     );
   }
-  const client = imagingClient(options.endpointUrl);
+  const client = imagingClient(options);
   const jobDir = await mkdtemp(join(await importReportsDir(), 'job-'));
   try {
     const datastoreId = options.datastoreId ?? (await findDatastore(client));
