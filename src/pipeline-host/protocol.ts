@@ -24,6 +24,8 @@ export interface PipelineSettings {
   readonly region?: string;
   readonly healthImagingEndpoint?: string;
   readonly s3Endpoint?: string;
+  readonly healthImagingImport?: { readonly uri: string; readonly roleArn: string };
+  readonly dicomWebAuthorization?: readonly { readonly prefix: string; readonly value: string }[];
   /** Compute threads of this process. */
   readonly threads: number;
   /** Windows that run at once over all session children. */

@@ -28,6 +28,9 @@ REFUSED = {
     "badVR.dcm": "only 400 belong to 1 frames",
     "MR_truncated.dcm": "8130 are left",
     "rtplan_truncated.dcm": "711 are left",
+    # Implicit VR under an explicit syntax: most of it is out of reach.
+    "rtdose_rle.dcm": "StudyInstanceUID does not exist",
+    "rtdose_rle_1frame.dcm": "StudyInstanceUID does not exist",
 }
 
 # Differences that an element may have, each with its reason. Anything else fails.
@@ -35,19 +38,22 @@ JUSTIFIED = {
     "group length": "retired (PS3.5 §7.2), and untrue once an element is written anew",
     "offset table": "tells of the received encoding; frames are encoded anew",
     "character set": "text is written in UTF-8 where it is more than ASCII; the text itself is compared",
+    "nested character set": "UTF-8 is declared once, for all levels",
     "colour": "RGB once the transform inside the codestream (YBR_RCT, YBR_ICT) is undone",
     "planes": "pixels are written interleaved; the decoded pixels are compared",
-    "padding": "blanks around a value of text are no part of it (PS3.5 §6.2)",
+    "padding": "blanks around a value of text are no part of it, an odd length is made even (PS3.5 §6.2, §7.1.1)",
     "VR": "an element that the dictionary gives two binary VRs (OB or OW) is written as OW",
 }
 
 
-def reason(tag, old, new):
+def reason(tag, old, new, path):
     """Why two elements may differ; None when they may not."""
     if tag.element == 0:
         return "group length"
     if tag in (0x7FE00001, 0x7FE00002):
         return "offset table"
+    if tag == 0x00080005 and new is None and path:
+        return "nested character set"
     if old is None or new is None:
         return None
     if tag == 0x00080005 and new.value == "ISO_IR 192":
@@ -58,6 +64,8 @@ def reason(tag, old, new):
         return "planes"
     if {old.VR, new.VR} == {"OB", "OW"} and old.value == new.value:
         return "VR"
+    if isinstance(old.value, bytes) and len(old.value) % 2 == 1 and new.value == old.value + b"\0":
+        return "padding"
     if old.VR == new.VR and isinstance(old.value, (str, pydicom.multival.MultiValue)):
         stripped = [str(v).strip(" \0") for v in np.atleast_1d(old.value)], [str(v).strip(" \0") for v in np.atleast_1d(new.value)]
         if stripped[0] == stripped[1]:
@@ -87,7 +95,7 @@ def differences(old, new, path=""):
                 continue
             if same(first, second):
                 continue
-        yield f"{path}{tag}", reason(tag, first, second)
+        yield f"{path}{tag}", reason(tag, first, second, path)
 
 
 def pixels(dataset):
@@ -113,9 +121,11 @@ def completed(path, target):
         dataset = pydicom.dcmread(path, force=True)
         missing = [n for n in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID") if not dataset.get(n)]
         syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
-        if missing or syntax is None or raw[128:132] != b"DICM":
+        if missing or syntax is None or raw[128:132] != b"DICM":  # what is whole goes in byte for byte
             for name in missing:
                 setattr(dataset, name, "1.2.840.10008.5.1.4.1.1.7" if name == "SOPClassUID" else generate_uid())
+            if "BitsAllocated" not in dataset and "PixelData" in dataset:
+                del dataset.PixelData  # bytes without a description are no image
             if syntax is None:
                 implicit, little = dataset.original_encoding
                 dataset.file_meta.TransferSyntaxUID = (
@@ -182,7 +192,7 @@ def test_pydicoms_own_files(tmp_path):
     sources = sorted((PYDICOM / "test_files").glob("*.dcm")) + sorted((PYDICOM / "charset_files").glob("*.dcm"))
     with running_store(tmp_path / "data", tmp_path) as url:
         written, refused = round_trip(tmp_path, sources, url)
-    assert set(refused) == set(REFUSED)
+    assert set(refused) == set(REFUSED), refused
     assert all(REFUSED[name] in message for name, message in refused.items()), refused
     assert len(written) == len(sources) - len(refused)
     unreadable = [source.name.split("-", 1)[1] for source, result in written.items() if not check(source, result)]

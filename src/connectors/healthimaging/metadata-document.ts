@@ -104,12 +104,29 @@ function parseLevel(level: Json, vrs: Json, around: number, depth: number): Dico
     const tag = tagOfKey(key);
     if (tag === undefined || (depth === 0 && (tag >>> 16 === 2 || tag === tags.PixelData))) continue;
     const told = vrs[key];
-    const vr =
-      typeof told === 'string' && /^[A-Z]{2}$/.test(told) ? told : resolveVr(vrOf(tag) ?? 'UN', pixelRepresentation);
+    const vr = fittingVr(
+      typeof told === 'string' && /^[A-Z]{2}$/.test(told) ? told : resolveVr(vrOf(tag) ?? 'UN', pixelRepresentation),
+      value,
+    );
     dataset.set(tag, vr, ...parseValues(value, vr, vrs, pixelRepresentation, depth));
   }
   return dataset;
 }
+
+/**
+ * DICOMVRs names a VR for all levels of an instance at once, though a private element may be a sequence in one and not
+ * in another: what the value itself shows then counts.
+ */
+function fittingVr(vr: string, value: unknown): string {
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  const isSequence = list.length > 0 && list.every((one) => typeof one === 'object' && one !== null);
+  if (isSequence) return 'SQ';
+  const isText = list.length > 0 && list.every((one) => typeof one === 'string');
+  if (vr !== 'SQ' || !isText) return vr;
+  return list.every((one) => isBase64(one as string)) ? 'UN' : 'LO';
+}
+
+const isBase64 = (text: string): boolean => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
 
 function tagOfKey(key: string): Tag | undefined {
   return /^[0-9A-Fa-f]{8}$/.test(key) ? Number.parseInt(key, 16) : tagOf(key);
