@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { programVersion } from '../version.ts';
+import { cleanupCommand } from './commands/cleanup.ts';
 import { demoCommand } from './commands/demo.ts';
 import { dicomizeCommand } from './commands/dicomize.ts';
 import { importCommand } from './commands/import.ts';
@@ -37,6 +38,7 @@ Exit codes: 0 done, 1 the work failed, 2 the command line or a setting is wrong.
     serveCommand,
     importCommand,
     dicomizeCommand,
+    cleanupCommand,
     packCommand,
     inspectCommand,
     newHandlerCommand,

@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { GetImageSetCommand, MedicalImagingClient, SearchImageSetsCommand } from '@aws-sdk/client-medical-imaging';
@@ -52,7 +53,7 @@ describe.skipIf(!hasShared)('publish', () => {
       region: 'us-east-1',
       credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     });
-    const [first] = (await import('node:fs')).readdirSync(series);
+    const [first] = readdirSync(series);
     ({ study: studyInstanceUid, series: seriesInstanceUid } = uidsOf(join(series, first as string)));
     expect(await orthanc?.storeFolder(series)).toBe(orthanc ? 30 : undefined);
   }, 120_000);
@@ -89,12 +90,11 @@ describe.skipIf(!hasShared)('publish', () => {
     const answer = await invoke(request);
     const [publication] = answer.published ?? [];
     expect(publication).toMatchObject({ to: 'healthimaging', datastoreId: id.datastoreId, wasThere: false });
-    const [imageSetId] = (publication as { imageSetIds: string[] }).imageSetIds;
+    const [imageSetId] = publication?.to === 'healthimaging' ? publication.imageSetIds : [];
     const found = await imaging.send(new GetImageSetCommand({ datastoreId: id.datastoreId, imageSetId }));
     expect(found.imageSetState).toBe('ACTIVE');
 
     const path = segmentationFile(answer);
-    const { execFileSync } = await import('node:child_process');
     const out = mkdtempSync(join(endpoint.filesDir, 'read-'));
     const cli = fileURLToPath(new URL('../../dist/cli/map-endpoint.js', import.meta.url));
     const where = ['--datastore', id.datastoreId, '--image-set', imageSetId as string, '--endpoint-url', endpoint.url];
@@ -160,7 +160,6 @@ describe.skipIf(!hasShared)('publish', () => {
       publish: { healthimaging: { datastoreId: '0'.repeat(32) } },
     });
     expect(response.status).toBe(502);
-    const { readdirSync } = await import('node:fs');
     const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
     expect(files).toEqual([]);
   });
