@@ -78,7 +78,10 @@ export async function startOrthanc(): Promise<OrthancServer> {
       const found = (await answer.json()) as Record<string, { Value: string[] }>[];
       return found.map((each) => each['00080018']?.Value[0] as string);
     },
-    fetchInstance: (path) => call(`/dicom-web${path}`, { headers: { accept: 'application/dicom' } }),
+    fetchInstance: (path) =>
+      call(`/dicom-web${path}`, {
+        headers: { accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' },
+      }),
     async close() {
       const gone = once(server, 'exit');
       server.kill('SIGKILL');
