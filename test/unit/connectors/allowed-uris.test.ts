@@ -40,7 +40,7 @@ describe('AllowedUris on S3', () => {
     's3://user:secret@bucket/data/x',
     's3:bucket/data/x',
     's3://bucket/data/\u0000x',
-    'https://bucket/data/x',
+    'ftp://bucket/data/x',
     '/bucket/data/x',
   ])('refuses %s as malformed', async (uri) => {
     await expect(allowed.check(uri)).rejects.toMatchObject({ code: 'invalid_request' });
