@@ -133,7 +133,9 @@ export class HealthImagingPublisher implements ResultPublisher {
         // Of this area: a retry reads from another one, and must not get the answer of a job whose files are gone.
         clientToken: createHash('sha256').update(`${inferenceId} ${area.inputUri}`).digest('hex').slice(0, 64),
       };
-      const jobId = await runImportJob(client, job, { signal, maxPollMs: 1_000 });
+      const jobId = await runImportJob(client, job, { signal, maxPollMs: 1_000 }).catch((error: unknown) => {
+        throw withoutReason(error);
+      });
       const folder = importOutputFolder(datastoreId, jobId);
       const report = await readImportOutput((name) => area.read(`${folder}/${name}`, signal), { datastoreId, jobId });
       return imageSetsOf(report, uidOf);
@@ -141,6 +143,14 @@ export class HealthImagingPublisher implements ResultPublisher {
       await area.remove();
     }
   }
+}
+
+/** The service's own words on a job that failed may quote the URIs of the import area. */
+function withoutReason(error: unknown): unknown {
+  const jobId = error instanceof EndpointError ? error.details?.jobId : undefined;
+  if (jobId === undefined) return error;
+  const message = 'The import job of the results failed in HealthImaging; its own record there says why.';
+  return new EndpointError('upstream_failed', message, { details: { jobId }, cause: error });
 }
 
 /** @throws EndpointError `upstream_failed` when an object was refused */
