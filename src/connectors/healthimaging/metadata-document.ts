@@ -104,10 +104,10 @@ function parseLevel(level: Json, vrs: Json, around: number, depth: number): Dico
     const tag = tagOfKey(key);
     if (tag === undefined || (depth === 0 && (tag >>> 16 === 2 || tag === tags.PixelData))) continue;
     const told = vrs[key];
-    const vr = fittingVr(
-      typeof told === 'string' && /^[A-Z]{2}$/.test(told) ? told : resolveVr(vrOf(tag) ?? 'UN', pixelRepresentation),
-      value,
-    );
+    const vr =
+      typeof told === 'string' && /^[A-Z]{2}$/.test(told)
+        ? fittingVr(told, value)
+        : resolveVr(vrOf(tag) ?? 'UN', pixelRepresentation);
     dataset.set(tag, vr, ...parseValues(value, vr, vrs, pixelRepresentation, depth));
   }
   return dataset;
@@ -119,7 +119,8 @@ function parseLevel(level: Json, vrs: Json, around: number, depth: number): Dico
  */
 function fittingVr(vr: string, value: unknown): string {
   const list: unknown[] = Array.isArray(value) ? value : [value];
-  const isSequence = list.length > 0 && list.every((one) => typeof one === 'object' && one !== null);
+  const isSequence =
+    Array.isArray(value) && list.length > 0 && list.every((one) => typeof one === 'object' && one !== null);
   if (isSequence) return 'SQ';
   const isText = list.length > 0 && list.every((one) => typeof one === 'string');
   if (vr !== 'SQ' || !isText) return vr;
