@@ -36,7 +36,7 @@ export interface ModelHandlerOptions {
   readonly pool: ComputePool;
   readonly sources: readonly ImageSource[];
   readonly sinks: readonly OutputSink[];
-  readonly publishers?: readonly ResultPublisher[];
+  readonly publishers: readonly ResultPublisher[];
   /** Most bytes of files that an answer may carry itself. */
   readonly maxAnswerBytes: number;
 }
