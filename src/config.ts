@@ -69,6 +69,17 @@ export interface EndpointConfig {
   readonly asyncFailureUri: string;
   /** A webhook's URL or a `file://` URI; undefined: finished asynchronous jobs are not told. */
   readonly asyncNotifyUri: string | undefined;
+  /** Folder or `s3://` prefix through which results are imported into a data store. */
+  readonly healthImagingImportUri: string | undefined;
+  /** Role that HealthImaging takes to read and write there. */
+  readonly healthImagingImportRoleArn: string | undefined;
+  /** `Authorization` for DICOMweb servers, by URL prefix. */
+  readonly dicomWebAuthorization: readonly DicomWebAuthorization[];
+}
+
+export interface DicomWebAuthorization {
+  readonly prefix: string;
+  readonly value: string;
 }
 
 export type ExecutionProvider = 'cpu' | 'cuda' | 'webgpu';
@@ -180,6 +191,9 @@ export function parseConfig(
     asyncOutputUri: place('ASYNC_OUTPUT_URI', asyncOutput),
     asyncFailureUri: place('ASYNC_FAILURE_URI', text(env, 'ASYNC_FAILURE_URI') ?? asyncOutput),
     asyncNotifyUri: notifyUri(overrides.asyncNotify ?? text(env, 'ASYNC_NOTIFY_URI')),
+    healthImagingImportUri: text(env, 'HEALTHIMAGING_IMPORT_URI'),
+    healthImagingImportRoleArn: text(env, 'HEALTHIMAGING_IMPORT_ROLE_ARN'),
+    dicomWebAuthorization: dicomWebAuthorization(env),
   };
 }
 
@@ -312,6 +326,19 @@ function notifyUri(value: string | undefined): string | undefined {
   const isLoopback = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback)) return url.href;
   throw malformed('ASYNC_NOTIFY_URI', 'an https:// URL, an http:// URL of this machine, or a file');
+}
+
+/** `https://host/root Basic …`, several joined by semicolons. */
+function dicomWebAuthorization(env: Environment): DicomWebAuthorization[] {
+  const entries = (text(env, 'DICOMWEB_AUTHORIZATION') ?? '').split(';').map((entry) => entry.trim());
+  return entries
+    .filter((entry) => entry !== '')
+    .map((entry) => {
+      const match = /^(https?:\/\/\S+)\s+(\S.*)$/i.exec(entry);
+      if (!match)
+        throw malformed('DICOMWEB_AUTHORIZATION', '"https://host/root Basic …", several joined by semicolons');
+      return { prefix: (match[1] as string).replace(/\/+$/, ''), value: match[2] as string };
+    });
 }
 
 function modelUrlForm(env: Environment): 'given' | 'parent' {

@@ -5,9 +5,11 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { startAsyncJobs } from './async.ts';
 import { type ConfigOverrides, type EndpointConfig, parseConfig } from './config.ts';
 import { EndpointError } from './errors.ts';
+import { importReportsDir } from './local-store/import-reports.ts';
 import { createLogger } from './logger.ts';
 import { createModels, type Models } from './models.ts';
 import { CustomHost } from './pipeline-host/custom/custom-host.ts';
@@ -111,7 +113,7 @@ async function start(
   if (custom) started.push(() => custom.close());
   const host: PipelineHost = new PipelineHost({
     processes: config.pipelines,
-    settings: pipelineSettings(config, store?.url),
+    settings: await pipelineSettings(config, store?.url),
     slots: sessions,
     warnings: () => sessions.warnings,
     logger,
@@ -264,7 +266,16 @@ const hostForUrl = (host: string): string => {
   return host.includes(':') ? `[${host}]` : host;
 };
 
-function pipelineSettings(config: EndpointConfig, storeUrl: string | undefined) {
+/** How results get into a data store; the embedded one reads a folder of this user, and asks only for a well-formed role. */
+async function healthImagingImport(config: EndpointConfig, storeUrl: string | undefined) {
+  const local = storeUrl === undefined ? undefined : pathToFileURL(await importReportsDir()).href;
+  const uri = config.healthImagingImportUri ?? local;
+  const roleArn = config.healthImagingImportRoleArn ?? (local && 'arn:aws:iam::000000000000:role/map-endpoint-local');
+  return uri === undefined || roleArn === undefined ? undefined : { uri, roleArn };
+}
+
+async function pipelineSettings(config: EndpointConfig, storeUrl: string | undefined) {
+  const imports = await healthImagingImport(config, storeUrl);
   const healthImagingEndpoint = storeUrl ?? config.healthImagingEndpoint;
   return {
     allowedUris: config.allowedUris,
@@ -273,6 +284,8 @@ function pipelineSettings(config: EndpointConfig, storeUrl: string | undefined) 
     ...(healthImagingEndpoint === undefined ? {} : { healthImagingEndpoint }),
     ...(storeUrl === undefined || config.storeToken === undefined ? {} : { healthImagingSecret: config.storeToken }),
     ...(config.s3Endpoint === undefined ? {} : { s3Endpoint: config.s3Endpoint }),
+    ...(imports ? { healthImagingImport: imports } : {}),
+    dicomWebAuthorization: config.dicomWebAuthorization,
     threads: config.workers,
     workers: config.workers,
     maxAnswerBytes: config.maxBodyBytes,

@@ -68,7 +68,8 @@ function settingsOf(config: EndpointConfig, port: number): StoreSettings {
   return {
     dataDir: join(config.dataDir, 'store'),
     port,
-    allowedUris: config.allowedUris,
+    // Imports read no DICOMweb servers.
+    allowedUris: config.allowedUris.filter((uri) => !/^https?:/i.test(uri)),
     ...(config.region === undefined ? {} : { region: config.region }),
     ...(config.s3Endpoint === undefined ? {} : { s3Endpoint: config.s3Endpoint }),
     ...(config.storeToken === undefined ? {} : { token: config.storeToken }),

@@ -11,13 +11,23 @@ const healthImagingId = z.string().regex(/^[0-9a-z]{32}$/, 'must be 32 character
 export const inputSchema = z.union([
   z.strictObject({ datastoreId: healthImagingId, imageSetId: healthImagingId, seriesInstanceUid: uid.optional() }),
   z.strictObject({ uri: z.string().min(1).max(2048), seriesInstanceUid: uid.optional() }),
+  z.strictObject({ dicomweb: z.string().min(1).max(2048), studyInstanceUid: uid, seriesInstanceUid: uid.optional() }),
 ]);
+
+/** Where results are stored besides: among the images of a data store, or of a DICOMweb server. */
+const publishSchema = z
+  .strictObject({
+    healthimaging: z.strictObject({ datastoreId: healthImagingId }).optional(),
+    dicomweb: z.strictObject({ url: z.string().min(1).max(2048) }).optional(),
+  })
+  .refine(({ healthimaging, dicomweb }) => healthimaging || dicomweb, 'names neither healthimaging nor dicomweb');
 
 export const inferenceIdSchema = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must match [A-Za-z0-9._-]{1,64}');
 
 export const requestSchema = z.strictObject({
   inputs: z.array(inputSchema).min(1).max(64),
   output: z.strictObject({ uri: z.string().min(1).max(2048) }).optional(),
+  publish: publishSchema.optional(),
   model: z.string().min(1).max(1024).optional(),
   inferenceId: inferenceIdSchema.optional(),
   mode: z.literal('background', 'must be "background" where it is given').optional(),
@@ -27,7 +37,7 @@ export const requestSchema = z.strictObject({
 export type InvocationRequest = z.infer<typeof requestSchema>;
 
 /** Keys that later versions give a meaning; refused until then, so that no client relies on their being ignored. */
-const reservedKeys = ['publish', 'prompts'];
+const reservedKeys = ['prompts'];
 
 /**
  * Parses a JSON request body. The workshop's flat form `{datastoreId, imageSetId}` is turned into `inputs`.
@@ -104,11 +114,25 @@ export interface SegmentMeasurement {
   readonly volumeMl: number;
 }
 
+/** Where the DICOM results of an answer were published. */
+export type PublicationDescription =
+  | {
+      readonly to: 'healthimaging';
+      readonly datastoreId: string;
+      /** Image sets that hold the results. */
+      readonly imageSetIds: readonly string[];
+      /** An earlier try of the same request had published them. */
+      readonly wasThere: boolean;
+    }
+  | { readonly to: 'dicomweb'; readonly url: string; readonly wasThere: boolean };
+
 /** The 200 answer, also `result.json`. */
 export interface InvocationAnswer {
   readonly model: { readonly name: string; readonly version: string; readonly sha256: string };
   readonly inferenceId: string;
   readonly outputs: readonly OutputDescription[];
+  /** Present when the request says `publish`. */
+  readonly published?: readonly PublicationDescription[];
   readonly measurements: readonly SegmentMeasurement[];
   readonly warnings: readonly string[];
   readonly timingsMs: TimingsMs;

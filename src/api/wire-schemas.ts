@@ -43,11 +43,24 @@ const measurementSchema = z.strictObject({
   volumeMl: z.number().min(0),
 });
 
+const publicationSchema = z
+  .discriminatedUnion('to', [
+    z.strictObject({
+      to: z.literal('healthimaging'),
+      datastoreId: z.string(),
+      imageSetIds: z.array(z.string()),
+      wasThere: z.boolean(),
+    }),
+    z.strictObject({ to: z.literal('dicomweb'), url: z.string(), wasThere: z.boolean() }),
+  ])
+  .describe('Where the DICOM results were published, when the request says publish.');
+
 export const answerSchema: z.ZodType<InvocationAnswer> = z
   .strictObject({
     model: z.strictObject({ name: z.string(), version: z.string(), sha256 }),
     inferenceId: inferenceIdSchema,
     outputs: z.array(outputSchema),
+    published: z.array(publicationSchema).exactOptional(),
     measurements: z.array(measurementSchema),
     warnings: z.array(z.string()),
     timingsMs: timingsSchema,
@@ -61,6 +74,7 @@ export const invocationSchema = z.union([
     datastoreId: z.string(),
     imageSetId: z.string(),
     output: requestSchema.shape.output,
+    publish: requestSchema.shape.publish,
     model: requestSchema.shape.model,
     inferenceId: requestSchema.shape.inferenceId,
   }),

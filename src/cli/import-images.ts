@@ -5,25 +5,26 @@ import { pathToFileURL } from 'node:url';
 import {
   CreateDatastoreCommand,
   GetDatastoreCommand,
-  GetDICOMImportJobCommand,
   ListDatastoresCommand,
   type MedicalImagingClient,
-  StartDICOMImportJobCommand,
 } from '@aws-sdk/client-medical-imaging';
-import { z } from 'zod';
+import { runImportJob } from '../connectors/healthimaging/import-job.ts';
+import { type ImportReport, importOutputFolder, readImportOutput } from '../connectors/healthimaging/import-output.ts';
+import { parseUri } from '../connectors/parsed-uri.ts';
+import { S3Objects } from '../connectors/s3/s3-objects.ts';
 import { EndpointError } from '../errors.ts';
 import { importReportsDir } from '../local-store/import-reports.ts';
-import { imagingClient, isLocalEndpoint } from './endpoint-clients.ts';
+import { type ImagingFlags, imagingClient, isRemote } from './endpoint-clients.ts';
 import { ReportedFailure, UsageError } from './exit-codes.ts';
-import { folderUri } from './server-uri.ts';
+import { folderUri, isUri } from './server-uri.ts';
 import { createTerminal, formatTable } from './terminal.ts';
 
 /** What `map-endpoint import` was told. */
-export interface ImportFlags {
-  /** Secret access key for a store on this machine that asks for one. */
-  readonly token?: string;
-  readonly endpointUrl: string;
+export interface ImportFlags extends ImagingFlags {
   readonly datastore?: string;
+  readonly roleArn?: string;
+  readonly output?: string;
+  readonly s3EndpointUrl?: string;
   readonly json: boolean;
 }
 
@@ -31,87 +32,98 @@ export interface ImportFlags {
 const datastoreName = 'map-endpoint';
 /** The real service assumes this role; the local store only wants it well formed. */
 const localRoleArn = 'arn:aws:iam::000000000000:role/map-endpoint-local';
+/** What the lists of a job may grow to: it takes 5,000 files. */
+const maxReportBytes = 64 * 1024 ** 2;
 
-/** Part of the import job's manifest that is read (field-facts §1.6). */
-const manifestSchema = z.object({
-  jobSummary: z.object({
-    numberOfScannedFiles: z.number(),
-    numberOfImportedFiles: z.number(),
-    numberOfFilesWithCustomerError: z.number(),
-    numberOfFilesWithServerError: z.number(),
-    imageSetsSummary: z.array(
-      z.object({ imageSetId: z.string(), isPrimary: z.boolean(), numberOfMatchedSOPInstances: z.number() }),
-    ),
-  }),
-});
-
-const failureSchema = z.object({
-  inputFile: z.string(),
-  exception: z.object({ exceptionType: z.string(), message: z.string() }),
-});
-
-/** What an import made, and what it refused. */
-export interface ImportReport {
-  readonly datastoreId: string;
-  readonly jobId: string;
-  readonly imageSets: readonly { imageSetId: string; isPrimary: boolean; instances: number }[];
-  readonly scannedFiles: number;
-  readonly importedFiles: number;
-  readonly failures: readonly { file: string; error: string; message: string }[];
+export interface ImportOptions extends ImagingFlags {
+  readonly datastoreId?: string | undefined;
+  /** Role that the service reads and writes S3 with. */
+  readonly roleArn?: string | undefined;
+  /** Where the job reports to; default: a folder of its own, for a store on this machine. */
+  readonly output?: string | undefined;
+  readonly s3EndpointUrl?: string | undefined;
+  onStatus?(status: string, jobId: string): void;
 }
 
 /**
- * Imports a folder by a `StartDICOMImportJob` of the store and waits for its end. COMPLETED does not mean that every
- * file was taken: the report names those that were not.
+ * Imports a folder or an `s3://` prefix by an import job of the service or store and waits for its end. COMPLETED does
+ * not mean that every file was taken: the report names those that were not.
  *
- * @throws EndpointError `upstream_failed` when the job failed
+ * @throws EndpointError `upstream_failed` when the job failed; UsageError for what the service cannot reach
  */
-export async function importImages(
-  source: string,
-  options: {
-    endpointUrl: string;
-    datastoreId?: string | undefined;
-    token?: string | undefined;
-    onStatus?(status: string): void;
-  },
-): Promise<ImportReport> {
-  if (!isLocalEndpoint(options.endpointUrl)) {
-    throw new UsageError(
-      'import speaks to the store of a "map-endpoint local" on this machine; give its --endpoint-url.',
-    );
-  }
-  const client = imagingClient(options.endpointUrl, options.token);
-  const jobDir = await mkdtemp(join(await importReportsDir(), 'job-'));
+export async function importImages(source: string, options: ImportOptions): Promise<ImportReport> {
+  const remote = isRemote(options);
+  if (remote) checkRemote(source, options);
+  const client = imagingClient(options);
+  const objects = new S3Objects({ region: options.region, endpoint: options.s3EndpointUrl, maxSockets: 8 });
+  const jobDir = options.output === undefined ? await mkdtemp(join(await importReportsDir(), 'job-')) : undefined;
+  const { signal } = new AbortController();
   try {
     const datastoreId = options.datastoreId ?? (await findDatastore(client));
-    const { jobId = '' } = await client.send(
-      new StartDICOMImportJobCommand({
+    const outputUri = directoryUri(options.output ?? (jobDir as string));
+    const jobId = await runImportJob(
+      client,
+      {
         datastoreId,
         jobName: 'map-endpoint-import',
-        dataAccessRoleArn: localRoleArn,
+        roleArn: options.roleArn ?? localRoleArn,
         clientToken: crypto.randomUUID(),
-        inputS3Uri: folderUri(source, options.endpointUrl),
-        outputS3Uri: `${pathToFileURL(resolve(jobDir)).href}/`,
-      }),
+        inputUri: remote ? source : folderUri(source, options.endpointUrl),
+        outputUri,
+      },
+      { signal, maxPollMs: remote ? 5_000 : 500, ...(options.onStatus ? { onStatus: options.onStatus } : {}) },
     );
-    await waitForJob(client, datastoreId, jobId, options.onStatus);
-    return await readReport(join(jobDir, `${datastoreId}-DicomImport-${jobId}`), datastoreId, jobId);
+    const folder = `${outputUri}${importOutputFolder(datastoreId, jobId)}/`;
+    return await readImportOutput((name) => readOutput(`${folder}${name}`, objects, signal), { datastoreId, jobId });
   } finally {
     client.destroy();
-    await rm(jobDir, { recursive: true, force: true });
+    await objects.close();
+    if (jobDir !== undefined) await rm(jobDir, { recursive: true, force: true });
   }
+}
+
+/** What the service itself needs, since it reaches neither our folders nor our credentials. */
+function checkRemote(source: string, options: ImportOptions): void {
+  if (!source.startsWith('s3://')) throw new UsageError('The service reads from S3 only: give an s3:// URI.');
+  if (options.datastoreId === undefined) throw new UsageError('Name the data store with --datastore.');
+  if (!options.output?.startsWith('s3://')) throw new UsageError('Give --output s3://…/ for the report of the job.');
+  if (options.roleArn === undefined) {
+    throw new UsageError('Give --role-arn: the role that HealthImaging reads and writes S3 with.');
+  }
+}
+
+/** With its slash at the end. */
+function directoryUri(place: string): string {
+  const uri = isUri(place) ? place : pathToFileURL(resolve(place)).href;
+  return `${uri.replace(/\/+$/, '')}/`;
+}
+
+async function readOutput(uri: string, objects: S3Objects, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  const parsed = parseUri(uri);
+  if (parsed.scheme === 's3') return await objects.read(parsed, maxReportBytes, signal);
+  if (parsed.scheme !== 'file') throw new UsageError('--output takes a folder or an s3:// URI.');
+  return await readFile(parsed.path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
 }
 
 /** `map-endpoint import`. */
 export async function runImport(source: string, flags: ImportFlags): Promise<void> {
   const terminal = createTerminal(flags.json);
+  const started = performance.now();
   const report = await importImages(source, {
-    token: flags.token,
-    endpointUrl: flags.endpointUrl,
+    ...flags,
     datastoreId: flags.datastore,
-    onStatus: (status) => terminal.progress(`import job: ${status.toLowerCase().replace('_', ' ')}`),
+    onStatus: (status, jobId) => {
+      const text = `import job ${jobId}: ${status.toLowerCase().replace('_', ' ')}`;
+      // A line that is rewritten may count; lines of a log should not repeat themselves.
+      const seconds = Math.round((performance.now() - started) / 1000);
+      terminal.progress(process.stderr.isTTY ? `${text}, ${seconds} s` : text);
+    },
   });
-  terminal.json(report);
+  const { files: _, ...shown } = report;
+  terminal.json(shown);
   terminal.line(`data store ${report.datastoreId}: ${report.importedFiles} of ${report.scannedFiles} files imported`);
   const rows = report.imageSets.map((set) => [set.imageSetId, set.instances, set.isPrimary ? 'yes' : 'no'] as const);
   for (const row of formatTable([['image set', 'instances', 'primary'], ...rows])) terminal.line(row);
@@ -146,47 +158,4 @@ async function findDatastore(client: MedicalImagingClient): Promise<string> {
     }
     await sleep(50);
   }
-}
-
-async function waitForJob(
-  client: MedicalImagingClient,
-  datastoreId: string,
-  jobId: string,
-  onStatus: ((status: string) => void) | undefined,
-): Promise<void> {
-  for (let waitMs = 25; ; waitMs = Math.min(500, waitMs * 1.5)) {
-    const { jobProperties } = await client.send(new GetDICOMImportJobCommand({ datastoreId, jobId }));
-    const status = jobProperties?.jobStatus ?? 'FAILED';
-    onStatus?.(status);
-    if (status === 'COMPLETED') return;
-    if (status === 'FAILED') {
-      throw new EndpointError(
-        'upstream_failed',
-        `The import job failed: ${jobProperties?.message ?? 'no reason given'}`,
-      );
-    }
-    await sleep(waitMs);
-  }
-}
-
-async function readReport(dir: string, datastoreId: string, jobId: string): Promise<ImportReport> {
-  const manifest = manifestSchema.parse(JSON.parse(await readFile(join(dir, 'job-output-manifest.json'), 'utf8')));
-  const { jobSummary } = manifest;
-  const failed = jobSummary.numberOfFilesWithCustomerError + jobSummary.numberOfFilesWithServerError;
-  const lines = failed === 0 ? [] : (await readFile(join(dir, 'FAILURE', 'failure.ndjson'), 'utf8')).trim().split('\n');
-  return {
-    datastoreId,
-    jobId,
-    imageSets: jobSummary.imageSetsSummary.map((set) => ({
-      imageSetId: set.imageSetId,
-      isPrimary: set.isPrimary,
-      instances: set.numberOfMatchedSOPInstances,
-    })),
-    scannedFiles: jobSummary.numberOfScannedFiles,
-    importedFiles: jobSummary.numberOfImportedFiles,
-    failures: lines.map((line) => {
-      const { inputFile, exception } = failureSchema.parse(JSON.parse(line));
-      return { file: inputFile, error: exception.exceptionType, message: exception.message };
-    }),
-  };
 }

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
 import { programVersion } from '../version.ts';
+import { cleanupCommand } from './commands/cleanup.ts';
 import { demoCommand } from './commands/demo.ts';
+import { dicomizeCommand } from './commands/dicomize.ts';
 import { importCommand } from './commands/import.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { invokeCommand } from './commands/invoke.ts';
@@ -35,6 +37,8 @@ Exit codes: 0 done, 1 the work failed, 2 the command line or a setting is wrong.
     localCommand,
     serveCommand,
     importCommand,
+    dicomizeCommand,
+    cleanupCommand,
     packCommand,
     inspectCommand,
     newHandlerCommand,

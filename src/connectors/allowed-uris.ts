@@ -12,7 +12,7 @@ export class AllowedUris {
   readonly #prefixes: readonly ParsedUri[];
 
   /**
-   * @param prefixes - `s3://bucket/prefix/`, `file:///folder`, or a folder of this machine
+   * @param prefixes - `s3://bucket/prefix/`, `https://host/path`, `file:///folder`, or a folder of this machine
    * @throws EndpointError `invalid_request` for a malformed prefix
    */
   constructor(prefixes: readonly string[]) {
@@ -35,6 +35,10 @@ export class AllowedUris {
         'forbidden',
         'ALLOWED_URIS is not set, so requests may name no URIs. Set it to the prefixes that inputs and outputs may lie under.',
       );
+    }
+    if (parsed.scheme === 'http') {
+      if (this.#prefixes.some((prefix) => prefix.scheme === 'http' && httpCovers(prefix, parsed))) return parsed;
+      throw outside();
     }
     if (parsed.scheme === 's3') {
       if (this.#prefixes.some((prefix) => prefix.scheme === 's3' && s3Covers(prefix, parsed))) return parsed;
@@ -64,6 +68,10 @@ function outside(): EndpointError {
 function s3Covers(prefix: { bucket: string; key: string }, uri: { bucket: string; key: string }): boolean {
   if (prefix.bucket !== uri.bucket) return false;
   return prefix.key === '' || pathCovers(prefix.key, uri.key);
+}
+
+function httpCovers(prefix: { origin: string; path: string }, uri: { origin: string; path: string }): boolean {
+  return prefix.origin === uri.origin && (prefix.path === '' || pathCovers(prefix.path, uri.path));
 }
 
 function pathCovers(prefix: string, path: string): boolean {

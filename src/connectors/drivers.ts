@@ -1,12 +1,17 @@
 import type { Logger } from '../logger.ts';
 import { AllowedUris } from './allowed-uris.ts';
 import { BodySource } from './body/body-source.ts';
+import { DicomWebClient, type DicomWebOptions } from './dicomweb/dicomweb-client.ts';
+import { DicomWebPublisher } from './dicomweb/dicomweb-publisher.ts';
+import { DicomWebSource } from './dicomweb/dicomweb-source.ts';
 import { FileTransfers } from './file-transfers.ts';
 import { FilesystemSink } from './filesystem/filesystem-sink.ts';
 import { FilesystemSource } from './filesystem/filesystem-source.ts';
+import { HealthImagingPublisher } from './healthimaging/healthimaging-publisher.ts';
 import { HealthImagingSource } from './healthimaging/healthimaging-source.ts';
 import type { ImageSource } from './image-source.ts';
 import type { OutputSink } from './output-sink.ts';
+import type { ResultPublisher } from './result-publisher.ts';
 import { S3Objects } from './s3/s3-objects.ts';
 import { S3Sink } from './s3/s3-sink.ts';
 import { S3Source } from './s3/s3-source.ts';
@@ -22,12 +27,16 @@ export interface ConnectorSettings {
   readonly s3Endpoint?: string | undefined;
   /** Prefixes that {@link FileTransfers} may write under. */
   readonly storeUris?: readonly string[] | undefined;
+  /** Folder or `s3://` prefix through which results are imported into a data store, and the role for it. */
+  readonly healthImagingImport?: { readonly uri: string; readonly roleArn: string } | undefined;
+  readonly dicomWebAuthorization?: DicomWebOptions['authorization'];
 }
 
 export interface Connectors {
   readonly sources: readonly ImageSource[];
   readonly sinks: readonly OutputSink[];
   readonly transfers: FileTransfers;
+  readonly publishers: readonly ResultPublisher[];
 }
 
 /** Sockets kept open to each service: as many frames or objects are fetched at once. */
@@ -39,24 +48,38 @@ export function createConnectors(settings: ConnectorSettings, logger: Logger): C
   const { region } = settings;
   const endpoint = settings.healthImagingEndpoint;
   const objects = new S3Objects({ region, endpoint: settings.s3Endpoint, maxSockets });
+  const location = {
+    region,
+    endpoint,
+    // A store on this machine takes none of the user's credentials; it may ask for a token of its own.
+    credentials: isLoopback(endpoint)
+      ? { accessKeyId: 'local', secretAccessKey: settings.healthImagingSecret ?? 'local' }
+      : undefined,
+    maxSockets,
+  };
+  const { allowedDatastores } = settings;
+  const source = new HealthImagingSource({ ...location, allowedDatastores });
+  const dicomWeb = new DicomWebClient({ allowed, authorization: settings.dicomWebAuthorization });
   return {
     sources: [
-      new HealthImagingSource({
-        region,
-        endpoint,
-        // A store on this machine takes none of the user's credentials; it may ask for a token of its own.
-        credentials: isLoopback(endpoint)
-          ? { accessKeyId: 'local', secretAccessKey: settings.healthImagingSecret ?? 'local' }
-          : undefined,
-        allowedDatastores: settings.allowedDatastores,
-        maxSockets,
-      }),
+      source,
       new FilesystemSource(allowed),
       new S3Source(objects, allowed),
+      new DicomWebSource(dicomWeb),
       new BodySource(),
     ],
     sinks: [new FilesystemSink(allowed), new S3Sink(objects, allowed, logger)],
     transfers: new FileTransfers({ objects, readable: allowed, writable: new AllowedUris(settings.storeUris ?? []) }),
+    publishers: [
+      new HealthImagingPublisher({
+        location,
+        allowedDatastores,
+        source,
+        objects,
+        import: settings.healthImagingImport,
+      }),
+      new DicomWebPublisher(dicomWeb),
+    ],
   };
 }
 

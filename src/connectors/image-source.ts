@@ -39,10 +39,16 @@ export type LoadedInput =
 export type InputReference =
   | { readonly datastoreId: string; readonly imageSetId: string; readonly seriesInstanceUid?: string | undefined }
   | { readonly uri: string; readonly seriesInstanceUid?: string | undefined }
+  | {
+      /** Root of a DICOMweb server. */
+      readonly dicomweb: string;
+      readonly studyInstanceUid: string;
+      readonly seriesInstanceUid?: string | undefined;
+    }
   | { readonly body: { readonly path: string; readonly contentType: string } };
 
 /**
- * Port: reads images from one kind of place. Implementations: HealthImaging, S3, a folder, a request body; all pass
+ * Port: reads images from one kind of place. Implementations: HealthImaging, S3, a folder, DICOMweb, a request body; all pass
  * the same contract suite.
  */
 export interface ImageSource {

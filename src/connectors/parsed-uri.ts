@@ -4,12 +4,14 @@ import { EndpointError } from '../errors.ts';
 /** A URI of a request after normalisation. `key` has no leading slash; a trailing slash says "folder". */
 export type ParsedUri =
   | { readonly scheme: 's3'; readonly bucket: string; readonly key: string }
-  | { readonly scheme: 'file'; readonly path: string };
+  | { readonly scheme: 'file'; readonly path: string }
+  /** `path` begins with a slash and has none at its end. */
+  | { readonly scheme: 'http'; readonly origin: string; readonly path: string };
 
 const bucketPattern = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 
 /**
- * Parses an `s3://` or `file://` URI into the one form that is compared with `ALLOWED_URIS` and then used. What could
+ * Parses an `s3://`, `file://`, `http://` or `https://` URI into the one form that is compared with `ALLOWED_URIS` and then used. What could
  * mean two things to two readers (dot segments, encoded slashes, empty segments, control characters) is refused in S3
  * keys, where it is literal, and resolved in file paths, where the URL standard says how.
  *
@@ -20,7 +22,8 @@ export function parseUri(uri: string): ParsedUri {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(uri)?.[1]?.toLowerCase();
   if (scheme === 's3') return parseS3(uri);
   if (scheme === 'file') return parseFile(uri);
-  throw invalid('must begin with s3:// or file://');
+  if (scheme === 'http' || scheme === 'https') return parseHttp(uri);
+  throw invalid('must begin with s3://, file:// or https://');
 }
 
 function parseS3(uri: string): ParsedUri {
@@ -54,6 +57,17 @@ function parseFile(uri: string): ParsedUri {
     if (thrown instanceof EndpointError) throw thrown;
     throw invalid('is no valid file URI (a host other than localhost, or an encoded slash)');
   }
+}
+
+function parseHttp(uri: string): ParsedUri {
+  const url = URL.parse(uri);
+  if (!url || !/^https?:\/\//i.test(uri)) throw invalid('is no valid URL');
+  if (url.username !== '' || url.password !== '')
+    throw invalid('holds credentials; set DICOMWEB_AUTHORIZATION instead');
+  if (url.search !== '' || url.hash !== '') throw invalid('has a query or a fragment');
+  // Dot segments, also %2e ones, are resolved by the URL parser; other escapes could mean two things to two servers.
+  if (!/^[A-Za-z0-9._~/-]*$/.test(url.pathname)) throw invalid('has more than letters, digits and ._~-/ in its path');
+  return { scheme: 'http', origin: url.origin, path: url.pathname.replace(/\/{2,}/g, '/').replace(/\/$/, '') };
 }
 
 /** Undoes percent-encoding until nothing changes, so that a doubly encoded dot segment is seen as well. */

@@ -7,6 +7,7 @@ import { readMapJson } from '../archive/map-json-file.ts';
 import type { ComputePool } from '../compute/pool.ts';
 import type { ImageSource, InputReference } from '../connectors/image-source.ts';
 import type { OutputSink } from '../connectors/output-sink.ts';
+import type { PublishTarget, ResultPublisher } from '../connectors/result-publisher.ts';
 import { EndpointError } from '../errors.ts';
 import type { NetworkSignature } from '../imaging/tensor.ts';
 import { compileBundle } from '../monai/bundle/compile-bundle.ts';
@@ -35,6 +36,7 @@ export interface ModelHandlerOptions {
   readonly pool: ComputePool;
   readonly sources: readonly ImageSource[];
   readonly sinks: readonly OutputSink[];
+  readonly publishers: readonly ResultPublisher[];
   /** Most bytes of files that an answer may carry itself. */
   readonly maxAnswerBytes: number;
 }
@@ -135,6 +137,7 @@ export class ModelHandler implements Handler {
     return await planBackground({
       inputs: imaging.inputs,
       outputUri: imaging.output?.uri,
+      publish: publishTargets(imaging.publish),
       inferenceId: imaging.inferenceId ?? inferenceIdOf(request),
       bundle,
       mapJson,
@@ -154,6 +157,7 @@ export class ModelHandler implements Handler {
     const { answer, files } = await runImagingJob({
       inputs: imaging.inputs,
       outputUri: imaging.output?.uri,
+      publish: publishTargets(imaging.publish),
       inferenceId: imaging.inferenceId ?? inferenceIdOf(request),
       bundle,
       mapJson,
@@ -162,6 +166,7 @@ export class ModelHandler implements Handler {
       pool: this.#options.pool,
       sources: this.#options.sources,
       sinks: this.#options.sinks,
+      publishers: this.#options.publishers,
       signal: context.signal,
       scratchDir: context.scratchDir,
       elapsedMs: context.waitedMs,
@@ -208,4 +213,11 @@ async function parseRequest(request: HandlerRequest, scratchDir: string): Promis
 function inferenceIdOf(request: HandlerRequest): string | undefined {
   const parsed = inferenceIdSchema.safeParse(request.headers[inferenceIdHeader]);
   return parsed.success ? parsed.data : undefined;
+}
+
+function publishTargets(publish: InvocationRequest['publish']): PublishTarget[] {
+  return [
+    ...(publish?.healthimaging ? [{ kind: 'healthimaging' as const, ...publish.healthimaging }] : []),
+    ...(publish?.dicomweb ? [{ kind: 'dicomweb' as const, ...publish.dicomweb }] : []),
+  ];
 }

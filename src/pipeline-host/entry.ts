@@ -53,9 +53,9 @@ let running: Running | undefined;
 function configure(settings: PipelineSettings): void {
   const pool = new ThreadPool(settings.threads);
   const logger = createLogger('pipeline', settings.logLevel);
-  const { sources, sinks, transfers } = createConnectors(settings, logger);
+  const { sources, sinks, publishers, transfers } = createConnectors(settings, logger);
   running = {
-    catalog: new HandlerCatalog({ pool, maxAnswerBytes: settings.maxAnswerBytes, sources, sinks }),
+    catalog: new HandlerCatalog({ pool, maxAnswerBytes: settings.maxAnswerBytes, sources, sinks, publishers }),
     transfers,
     networks: new SessionNetworks(slots),
     settings,

@@ -26,6 +26,8 @@ export interface PipelineSettings {
   /** Secret access key of a store on this machine that asks for one. */
   readonly healthImagingSecret?: string;
   readonly s3Endpoint?: string;
+  readonly healthImagingImport?: { readonly uri: string; readonly roleArn: string };
+  readonly dicomWebAuthorization?: readonly { readonly prefix: string; readonly value: string }[];
   /** Compute threads of this process. */
   readonly threads: number;
   /** Windows that run at once over all session children. */

@@ -13,7 +13,10 @@ import { findResultPlace } from './publish-results.ts';
  *   `output`; `forbidden`
  */
 export async function planBackground(
-  job: Pick<ImagingJob, 'inputs' | 'outputUri' | 'inferenceId' | 'bundle' | 'mapJson' | 'model' | 'sinks' | 'signal'>,
+  job: Pick<
+    ImagingJob,
+    'inputs' | 'outputUri' | 'publish' | 'inferenceId' | 'bundle' | 'mapJson' | 'model' | 'sinks' | 'signal'
+  >,
 ): Promise<BackgroundPlan> {
   const { outputUri } = job;
   if (outputUri === undefined) {

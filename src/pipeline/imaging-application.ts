@@ -19,6 +19,7 @@ import { SeriesSelector } from './operators/series-selector.ts';
 import { SeriesToVolume, type SourceImage } from './operators/series-to-volume.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { type PlannedOutput, planOutputs } from './planned-outputs.ts';
+import { checkPublishTargets, publishObjects } from './publish-objects.ts';
 import { describeOutput, findResultPlace, publishResults, type ResultPlace } from './publish-results.ts';
 import type { Segmentation } from './segmentation.ts';
 
@@ -46,6 +47,7 @@ export async function runImagingJob(job: ImagingJob): Promise<ImagingResult> {
     warn: (message) => void warnings.push(message),
   };
   const { model, inferenceId, fingerprint } = await identifyJob(job);
+  await checkPublishTargets(job);
   const place = await placeOf(job, { model: model.name, inferenceId, fingerprint });
 
   const { image, segmentation } = await analyse(job, context);
@@ -60,29 +62,25 @@ export async function runImagingJob(job: ImagingJob): Promise<ImagingResult> {
     files.push((await runOperator(writer, { image, segmentation, measurements }, context)).file);
   }
 
-  const answerFor = (outputs: readonly OutputDescription[]): InvocationAnswer => ({
-    model,
-    inferenceId,
-    outputs,
-    measurements,
-    warnings,
-    timingsMs: clock.timings(job.elapsedMs ?? { queue: 0, load: 0 }),
-  });
-  throwIfAborted(job.signal);
-  if (!place) return { answer: answerFor(files.map((file) => describeOutput(file))), files };
-  await job.writing?.(place.prefixUri);
   const start = performance.now();
-  const publish = (): Promise<InvocationAnswer> =>
-    publishResults(
-      place,
-      files,
-      fingerprint,
-      (outputs) => {
-        clock.add('write', performance.now() - start);
-        return answerFor(outputs);
-      },
-      job.signal,
-    );
+  // What is published cannot be taken back, so it comes last of all that may fail but the commit mark.
+  const answerFor = async (outputs: readonly OutputDescription[]): Promise<InvocationAnswer> => {
+    const published = await publishObjects(job, files, inferenceId);
+    clock.add('write', performance.now() - start);
+    return {
+      model,
+      inferenceId,
+      outputs,
+      ...(published.length === 0 ? {} : { published }),
+      measurements,
+      warnings,
+      timingsMs: clock.timings(job.elapsedMs ?? { queue: 0, load: 0 }),
+    };
+  };
+  throwIfAborted(job.signal);
+  if (!place) return { answer: await answerFor(files.map((file) => describeOutput(file))), files };
+  await job.writing?.(place.prefixUri);
+  const publish = (): Promise<InvocationAnswer> => publishResults(place, files, fingerprint, answerFor, job.signal);
   const answer = await traced((job.span ?? noSpan).child('write', { 'map_endpoint.outputs': files.length }), publish);
   job.progress?.(1, 'write');
   return { answer, files: [] };

@@ -3,6 +3,7 @@ import type { MapJson } from '../api/map-json.ts';
 import type { ComputePool } from '../compute/pool.ts';
 import type { ImageSource, InputReference } from '../connectors/image-source.ts';
 import type { OutputSink } from '../connectors/output-sink.ts';
+import type { PublishTarget, ResultPublisher } from '../connectors/result-publisher.ts';
 import type { Network } from '../imaging/network.ts';
 import type { Span } from '../tracing/span.ts';
 import type { ImagingBundle } from './imaging-bundle.ts';
@@ -12,6 +13,8 @@ export interface ImagingJob {
   readonly inputs: readonly InputReference[];
   /** Prefix that the outputs go under; without it the files come back to the caller. */
   readonly outputUri?: string | undefined;
+  /** Where the DICOM results are stored besides. */
+  readonly publish?: readonly PublishTarget[] | undefined;
   /** `[A-Za-z0-9._-]{1,64}`; default: a hash of model digest, inputs and outputs. */
   readonly inferenceId?: string | undefined;
   readonly bundle: ImagingBundle;
@@ -22,6 +25,7 @@ export interface ImagingJob {
   readonly pool: ComputePool;
   readonly sources: readonly ImageSource[];
   readonly sinks: readonly OutputSink[];
+  readonly publishers?: readonly ResultPublisher[] | undefined;
   /** Aborted on deadline, client gone, unload. */
   readonly signal: AbortSignal;
   /** Folder of this request; the caller removes it. */

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { InputReference } from '../connectors/image-source.ts';
+import type { PublishTarget } from '../connectors/result-publisher.ts';
 
 /** What makes two requests the same request. */
 export interface RequestIdentity {
   readonly modelSha256: string;
   readonly inputs: readonly InputReference[];
   readonly outputUri?: string | undefined;
+  readonly publish?: readonly PublishTarget[] | undefined;
 }
 
 /**
@@ -16,7 +18,11 @@ export interface RequestIdentity {
 export async function requestFingerprint(request: RequestIdentity): Promise<string> {
   const inputs: unknown[] = [];
   for (const input of request.inputs) inputs.push('body' in input ? await describeBody(input.body) : describe(input));
-  const text = JSON.stringify([request.modelSha256, inputs, request.outputUri ?? null]);
+  const publish = (request.publish ?? []).map((target) =>
+    target.kind === 'dicomweb' ? [target.kind, target.url] : [target.kind, target.datastoreId],
+  );
+  const places = publish.length === 0 ? [] : [publish];
+  const text = JSON.stringify([request.modelSha256, inputs, request.outputUri ?? null, ...places]);
   return createHash('sha256').update(text).digest('hex');
 }
 
@@ -25,6 +31,7 @@ export const defaultInferenceId = (fingerprint: string): string => fingerprint.s
 
 function describe(input: Exclude<InputReference, { body: unknown }>): unknown {
   const series = input.seriesInstanceUid ?? null;
+  if ('dicomweb' in input) return ['dicomweb', input.dicomweb, input.studyInstanceUid, series];
   return 'uri' in input ? ['uri', input.uri, series] : ['image-set', input.datastoreId, input.imageSetId, series];
 }
 

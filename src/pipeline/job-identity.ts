@@ -10,7 +10,7 @@ export interface JobIdentity {
 }
 
 export async function identifyJob(
-  job: Pick<ImagingJob, 'inputs' | 'outputUri' | 'inferenceId' | 'bundle' | 'mapJson' | 'model'>,
+  job: Pick<ImagingJob, 'inputs' | 'outputUri' | 'publish' | 'inferenceId' | 'bundle' | 'mapJson' | 'model'>,
 ): Promise<JobIdentity> {
   const model: ModelIdentity = {
     name: job.mapJson.name ?? job.model.name,
@@ -21,6 +21,7 @@ export async function identifyJob(
     modelSha256: job.model.sha256,
     inputs: job.inputs,
     outputUri: job.outputUri,
+    publish: job.publish,
   });
   return { model, fingerprint, inferenceId: job.inferenceId ?? defaultInferenceId(fingerprint) };
 }

@@ -66,7 +66,7 @@ export async function publishResults(
   place: ResultPlace,
   files: readonly OutputFile[],
   fingerprint: string,
-  answerFor: (outputs: readonly OutputDescription[]) => InvocationAnswer,
+  answerFor: (outputs: readonly OutputDescription[]) => Promise<InvocationAnswer>,
   signal: AbortSignal,
 ): Promise<InvocationAnswer> {
   const transaction = await place.sink.begin(place.prefixUri, signal);
@@ -75,7 +75,7 @@ export async function publishResults(
     for (const file of files) {
       outputs.push(describeOutput(file, await transaction.write(file.fileName, file.bytes, file.contentType)));
     }
-    const answer = answerFor(outputs);
+    const answer = await answerFor(outputs);
     await transaction.commit({ ...answer, fingerprint });
     return answer;
   } catch (error) {

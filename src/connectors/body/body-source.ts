@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { EndpointError } from '../../errors.ts';
+import { contentTypeParameters } from '../content-type.ts';
 import { openDicomFiles } from '../image-files.ts';
 import type { ImageSource, InputReference, LoadedInput } from '../image-source.ts';
 import { kindOf, openFileList } from '../open-file-list.ts';
@@ -23,16 +24,15 @@ export class BodySource implements ImageSource {
   async open(reference: InputReference, options: { signal: AbortSignal; scratchDir: string }): Promise<LoadedInput> {
     if (!('body' in reference)) throw new EndpointError('internal', 'This source reads request bodies only.');
     const { path, contentType } = reference.body;
-    const [type = '', ...parameters] = contentType.split(';').map((part) => part.trim());
+    const { type, parameters } = contentTypeParameters(contentType);
     const file = { path, name: 'body' };
     if ((await stat(path)).size === 0)
       throw new EndpointError('input_not_found', 'The body is empty: it holds no images.');
-    switch (type.toLowerCase()) {
+    switch (type) {
       case 'multipart/related': {
-        const given = new Map(parameters.map(parseParameter));
-        const inner = given.get('type')?.toLowerCase();
+        const inner = parameters.get('type')?.toLowerCase();
         if (inner !== 'application/dicom') throw unsupported('multipart/related must have type="application/dicom"');
-        const parts = await findMultipartParts(path, given.get('boundary') ?? '');
+        const parts = await findMultipartParts(path, parameters.get('boundary') ?? '');
         return { kind: 'dicom', series: await openDicomFiles(parts, options.signal) };
       }
       case 'application/zip':
@@ -40,16 +40,10 @@ export class BodySource implements ImageSource {
         if ((await kindOf(file)) !== 'zip') throw unsupported('the body is no zip');
         return openFileList([file], options);
       default:
-        if (!sniffed.has(type.toLowerCase())) throw unsupported('this content type is not read');
+        if (!sniffed.has(type)) throw unsupported('this content type is not read');
         return openFileList([file], options);
     }
   }
-}
-
-function parseParameter(text: string): [string, string] {
-  const at = text.indexOf('=');
-  const value = text.slice(at + 1).trim();
-  return [text.slice(0, at).trim().toLowerCase(), value.replace(/^"(.*)"$/, '$1')];
 }
 
 function unsupported(reason: string): EndpointError {

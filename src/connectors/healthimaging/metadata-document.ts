@@ -28,7 +28,13 @@ type Json = Readonly<Record<string, unknown>>;
 const storageFormat = '1.2.840.10008.1.2.4.202';
 
 const binaryVrs = new Set(['OB', 'OW', 'OF', 'OD', 'OL', 'OV', 'UN']);
-const numberVrs = new Set(['US', 'SS', 'UL', 'SL', 'FL', 'FD', 'AT']);
+const numberVrs = new Set(['US', 'SS', 'UL', 'SL', 'FL', 'FD', 'AT', 'SV', 'UV']);
+/** JSON has no numbers for these: they come as text. */
+const notFinite = new Map([
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+]);
 
 /**
  * Reads a HealthImaging metadata document (SchemaVersion 1.1, after gunzip): patient, study, series and instance
@@ -89,19 +95,39 @@ function parseFrame(frame: Json): FrameDescription {
 }
 
 /** One level of attributes (keywords, or eight hex digits for private ones) as a data set. */
-function parseLevel(level: Json, vrs: Json, pixelRepresentation: number, depth: number): DicomDataset {
+function parseLevel(level: Json, vrs: Json, around: number, depth: number): DicomDataset {
   if (depth > 32) throw malformed('its sequences are nested too deeply');
   const dataset = new DicomDataset();
+  const own = level.PixelRepresentation;
+  const pixelRepresentation = own === 0 || own === 1 ? own : around;
   for (const [key, value] of Object.entries(level)) {
     const tag = tagOfKey(key);
-    if (tag === undefined || tag >>> 16 === 2 || tag === tags.PixelData) continue;
+    if (tag === undefined || (depth === 0 && (tag >>> 16 === 2 || tag === tags.PixelData))) continue;
     const told = vrs[key];
     const vr =
-      typeof told === 'string' && /^[A-Z]{2}$/.test(told) ? told : resolveVr(vrOf(tag) ?? 'UN', pixelRepresentation);
+      typeof told === 'string' && /^[A-Z]{2}$/.test(told)
+        ? fittingVr(told, value)
+        : resolveVr(vrOf(tag) ?? 'UN', pixelRepresentation);
     dataset.set(tag, vr, ...parseValues(value, vr, vrs, pixelRepresentation, depth));
   }
   return dataset;
 }
+
+/**
+ * DICOMVRs names a VR for all levels of an instance at once, though a private element may be a sequence in one and not
+ * in another: what the value itself shows then counts.
+ */
+function fittingVr(vr: string, value: unknown): string {
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  const isSequence =
+    Array.isArray(value) && list.length > 0 && list.every((one) => typeof one === 'object' && one !== null);
+  if (isSequence) return 'SQ';
+  const isText = list.length > 0 && list.every((one) => typeof one === 'string');
+  if (vr !== 'SQ' || !isText) return vr;
+  return list.every((one) => isBase64(one as string)) ? 'UN' : 'LO';
+}
+
+const isBase64 = (text: string): boolean => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
 
 function tagOfKey(key: string): Tag | undefined {
   return /^[0-9A-Fa-f]{8}$/.test(key) ? Number.parseInt(key, 16) : tagOf(key);
@@ -114,6 +140,8 @@ function parseValues(value: unknown, vr: string, vrs: Json, signed: number, dept
   if (binaryVrs.has(vr)) {
     return list.filter((one): one is string => typeof one === 'string').map((one) => Buffer.from(one, 'base64'));
   }
+  // An empty value among others keeps its place, where its VR can hold one.
+  if (!numberVrs.has(vr)) return list.map((one) => (one === null ? '' : parseScalar(one, vr)));
   return list.filter((one) => one !== null).map((one) => parseScalar(one, vr));
 }
 
@@ -122,6 +150,8 @@ function parseScalar(value: unknown, vr: string): ElementValue {
   if (typeof value !== 'string') throw malformed('a value is neither text nor a number');
   if (numberVrs.has(vr)) {
     const text = value.trim();
+    if ((vr === 'SV' || vr === 'UV') && /^-?\d{1,20}$/.test(text)) return BigInt(text);
+    if ((vr === 'FL' || vr === 'FD') && notFinite.has(text)) return notFinite.get(text) as number;
     const number = vr === 'AT' ? Number.parseInt(text.replace(/[(),]/g, ''), 16) : Number(text);
     if (text === '' || !Number.isFinite(number)) throw malformed('a binary number is not one');
     return number;

@@ -16,12 +16,18 @@ const fault = (tag: Tag, what: string): EndpointError =>
 
 /**
  * Writes data sets as explicit VR little-endian (PS3.5 annex A.2), text as UTF-8, sequences and items with their
- * lengths. Elements of nested SpecificCharacterSet are left out: one declaration stands for all.
+ * lengths. Elements of nested SpecificCharacterSet are left out, since one declaration stands for all, unless they are
+ * to be kept.
  */
 export class ElementWriter {
+  readonly #keepCharacterSets: boolean;
   #bytes = new Uint8Array(64 * 1024);
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
+
+  constructor({ keepCharacterSets = false } = {}) {
+    this.#keepCharacterSets = keepCharacterSets;
+  }
 
   get length(): number {
     return this.#length;
@@ -35,7 +41,7 @@ export class ElementWriter {
   /** Writes all elements in ascending order of their tags. */
   writeDataset(dataset: DicomDataset, nested = false): void {
     for (const [tag, element] of dataset.entries()) {
-      if (nested && tag === tags.SpecificCharacterSet) continue;
+      if (nested && tag === tags.SpecificCharacterSet && !this.#keepCharacterSets) continue;
       this.writeElement(tag, element);
     }
   }
@@ -55,9 +61,18 @@ export class ElementWriter {
     if (isLong) {
       this.#view.setUint32(start - 4, size, true);
     } else {
-      if (size > 0xffff) throw fault(tag, `is longer than its VR ${vr} allows`);
-      this.#view.setUint16(start - 2, size, true);
+      if (size <= 0xffff) this.#view.setUint16(start - 2, size, true);
+      else this.#asUnknown(start, size);
     }
+  }
+
+  /** What came in implicit VR may be longer than its VR can say in explicit: it is written as UN (PS3.5 §6.2.2). */
+  #asUnknown(start: number, size: number): void {
+    this.#reserve(4);
+    this.#bytes.copyWithin(start + 4, start, start + size);
+    this.#length += 4;
+    this.#bytes.set([0x55, 0x4e, 0, 0], start - 4);
+    this.#view.setUint32(start, size, true);
   }
 
   writeBytes(bytes: Uint8Array): void {

@@ -1,6 +1,7 @@
 import { EndpointError } from '../../errors.ts';
 import { DicomDataset } from './dataset.ts';
 import { ElementWriter } from './element-writer.ts';
+import type { PixelDataValue } from './pixel-data.ts';
 import { tags } from './tags.ts';
 
 export interface WritePart10Options {
@@ -8,8 +9,10 @@ export interface WritePart10Options {
   readonly sopInstanceUid: string;
   /** Explicit VR little-endian, or an encapsulated syntax whose pixel data come in their encapsulated form. */
   readonly transferSyntaxUid: string;
-  /** Value of PixelData; written last, as it is. */
-  readonly pixelData?: { readonly bytes: Uint8Array; readonly vr: 'OB' | 'OW' };
+  /** Value of PixelData; written as it is, at its place. */
+  readonly pixelData?: PixelDataValue;
+  /** Leave SpecificCharacterSet as it is where all text is ASCII, which says the same in every set. Default: UTF-8. */
+  readonly keepAsciiCharacterSet?: boolean;
 }
 
 /** This implementation, for the file meta group: a UUID in 2.25 form (PS3.5 B.2). */
@@ -45,33 +48,52 @@ function pixelDataHeader(vr: string, length: number): Uint8Array {
   return header;
 }
 
+/** PixelData as an element, in pieces: what it holds may be gigabytes. */
+function pixelDataElement({ bytes, vr, encapsulated }: PixelDataValue): Uint8Array[] {
+  if (encapsulated) return [pixelDataHeader('OB', 0xffffffff), bytes];
+  const padding = new Uint8Array(bytes.length % 2);
+  if (bytes.length + padding.length > MAX_PIXEL_BYTES) {
+    throw new EndpointError('internal', 'The pixel data are longer than 4 GiB: a DICOM object cannot hold them.');
+  }
+  return [pixelDataHeader(vr, bytes.length + padding.length), bytes, padding];
+}
+
+function elementBytes(elements: DicomDataset, options: { keepCharacterSets: boolean }): Uint8Array {
+  const writer = new ElementWriter(options);
+  writer.writeDataset(elements);
+  return writer.bytes;
+}
+
+/** Nothing but ASCII in any text, nested text included. */
+function isAscii(dataset: DicomDataset): boolean {
+  return dataset.entries().every(([, { values }]) =>
+    values.every((value) => {
+      if (value instanceof DicomDataset) return isAscii(value);
+      return typeof value !== 'string' || /^[\0-\x7f]*$/.test(value);
+    }),
+  );
+}
+
 /**
  * Writes a data set in file form (PS3.10): preamble, file meta group, explicit VR little-endian elements in UTF-8
- * (SpecificCharacterSet becomes ISO_IR 192), pixel data last. Everything in the data set is written, private elements
- * and sequences included; SOPClassUID and SOPInstanceUID are those of the options.
+ * (SpecificCharacterSet becomes ISO_IR 192, see `keepAsciiCharacterSet`), PixelData in its place. Everything in the data
+ * set is written, private elements and sequences included; SOPClassUID and SOPInstanceUID are those of the options.
  *
  * @throws EndpointError `internal` for values that their VR cannot hold
  */
 export function writePart10(dataset: DicomDataset, options: WritePart10Options): Uint8Array {
-  const { pixelData } = options;
   const complete = new DicomDataset(dataset.entries())
-    .set(tags.SpecificCharacterSet, 'CS', 'ISO_IR 192')
     .set(tags.SOPClassUID, 'UI', options.sopClassUid)
     .set(tags.SOPInstanceUID, 'UI', options.sopInstanceUid);
-  complete.delete(tags.PixelData);
-  const body = new ElementWriter();
-  body.writeDataset(complete);
-  const meta = fileMeta(options);
-  const pixelBytes = pixelData ? pixelData.bytes.length + (pixelData.bytes.length % 2) : 0;
-  if (pixelBytes > MAX_PIXEL_BYTES) {
-    throw new EndpointError('internal', 'The pixel data are longer than 4 GiB: a DICOM object cannot hold them.');
-  }
-  const header = pixelData ? pixelDataHeader(pixelData.vr, pixelBytes) : new Uint8Array();
-  const file = new Uint8Array(PREAMBLE_BYTES + meta.length + body.length + header.length + pixelBytes);
-  file.set(Buffer.from('DICM', 'latin1'), 128);
-  file.set(meta, PREAMBLE_BYTES);
-  file.set(body.bytes, PREAMBLE_BYTES + meta.length);
-  file.set(header, PREAMBLE_BYTES + meta.length + body.length);
-  if (pixelData) file.set(pixelData.bytes, PREAMBLE_BYTES + meta.length + body.length + header.length);
-  return file;
+  const keepCharacterSets = options.keepAsciiCharacterSet === true && isAscii(complete);
+  if (!keepCharacterSets) complete.set(tags.SpecificCharacterSet, 'CS', 'ISO_IR 192');
+  const part = (isMine: (tag: number) => boolean): Uint8Array =>
+    elementBytes(new DicomDataset(complete.entries().filter(([tag]) => isMine(tag))), { keepCharacterSets });
+  const before = part((tag) => tag < tags.PixelData);
+  const behind = part((tag) => tag > tags.PixelData);
+  const pixels = options.pixelData ? pixelDataElement(options.pixelData) : [];
+  const prefix = Buffer.alloc(PREAMBLE_BYTES);
+  prefix.write('DICM', 128, 'latin1');
+  const file = Buffer.concat([prefix, fileMeta(options), before, ...pixels, behind]);
+  return new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
 }

@@ -90,6 +90,62 @@ describe.each([
   });
 });
 
+/** Sockets of both sides, once the source is closed; its frames are never files. */
+async function expectNothingOpen() {
+  await source.close();
+  const open = () => process.getActiveResourcesInfo().filter((name) => /TCPSocketWrap|FSReq/.test(name));
+  await expect.poll(() => [fake.openSockets(), open()], { timeout: 3_000 }).toEqual([0, []]);
+}
+
+describe.each([
+  ['first', 0],
+  ['middle', 20],
+  ['last', 39],
+])('what arrives whole and is not the %s frame', (_name, at) => {
+  const idAt = (index: number) => set.frameIds[index] as string;
+  const bytesAt = (index: number) => set.frames.get(idAt(index)) as Uint8Array;
+
+  it('two frames swapped', async () => {
+    const other = at === 0 ? 1 : at - 1;
+    fake.faults.set(idAt(at), { kind: 'bytes', bytes: bytesAt(other) });
+    fake.faults.set(idAt(other), { kind: 'bytes', bytes: bytesAt(at) });
+    expect(await failure()).toMatchObject({ code: 'upstream_failed', message: expect.stringContaining('CRC-32') });
+    await expectNothingOpen();
+  });
+
+  it('a page of another content type', async () => {
+    const bytes = Buffer.from('<html>Please log in, PATIENT^NAME</html>');
+    fake.faults.set(idAt(at), { kind: 'bytes', bytes, type: 'text/html' });
+    const error = await failure();
+    expect(error).toMatchObject({ code: 'upstream_failed', message: expect.stringContaining(`1.2.3.4.${at + 1}`) });
+    expect(JSON.stringify(error)).not.toContain('PATIENT');
+    await expectNothingOpen();
+  });
+
+  it('a frame of another size', async () => {
+    const size = { width: 8, height: 8, bitsAllocated: 16 as const, samplesPerPixel: 1 as const, signed: false };
+    const bytes = await encodeHtj2k(new Uint8Array(8 * 8 * 2), size);
+    fake.faults.set(idAt(at), { kind: 'bytes', bytes });
+    expect(await failure()).toMatchObject({
+      code: 'upstream_failed',
+      message: expect.stringContaining(`1.2.3.4.${at + 1}`),
+    });
+    await expectNothingOpen();
+  });
+
+  it.each([404, 403, 429, 500, 503])('a status %i leaves nothing open', async (status) => {
+    fake.faults.set(idAt(at), { kind: 'status', status });
+    await failure();
+    await expectNothingOpen();
+  });
+
+  it.each(['reset', 'cut-connection', 'stall'] as const)('a %s leaves nothing open', async (kind) => {
+    fake.faults.set(idAt(at), { kind });
+    expect(await failure()).toMatchObject({ code: 'upstream_failed' });
+    await expectNothingOpen();
+  });
+});
+
 describe('damaged frames', () => {
   const at = 7;
   const breakFrame = (bytes: Uint8Array) => fake.faults.set(set.frameIds[at] as string, { kind: 'bytes', bytes });

@@ -10,7 +10,7 @@ export type Fault =
   | { readonly kind: 'cut-connection'; readonly times?: number }
   | { readonly kind: 'stall'; readonly times?: number }
   | { readonly kind: 'trickle' }
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly type?: string };
 
 /** A HealthImaging of two operations over HTTP, that fails as it is told. */
 export interface FakeHealthImaging {
@@ -100,7 +100,7 @@ function fail(fault: Fault, bytes: Uint8Array, request: IncomingMessage, respons
       break;
     }
     case 'bytes':
-      response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
+      response.writeHead(200, { 'Content-Type': fault.type ?? 'application/octet-stream' });
       response.end(fault.bytes);
       break;
   }

@@ -40,7 +40,7 @@ describe('AllowedUris on S3', () => {
     's3://user:secret@bucket/data/x',
     's3:bucket/data/x',
     's3://bucket/data/\u0000x',
-    'https://bucket/data/x',
+    'ftp://bucket/data/x',
     '/bucket/data/x',
   ])('refuses %s as malformed', async (uri) => {
     await expect(allowed.check(uri)).rejects.toMatchObject({ code: 'invalid_request' });
@@ -109,5 +109,42 @@ it('allows nothing when nothing is set, and names the setting', async () => {
   await expect(none.check('s3://bucket/x')).rejects.toMatchObject({
     code: 'forbidden',
     message: expect.stringContaining('ALLOWED_URIS'),
+  });
+});
+
+describe('AllowedUris on DICOMweb servers', () => {
+  const allowed = new AllowedUris(['https://pacs.example/dicom-web/', 'http://127.0.0.1:8042']);
+
+  it.each([
+    'https://pacs.example/dicom-web',
+    'https://pacs.example/dicom-web/site-1/',
+    'HTTPS://PACS.example:443/dicom-web/a/../b',
+    'http://127.0.0.1:8042/any',
+  ])('allows %s', async (uri) => {
+    await expect(allowed.check(uri)).resolves.toMatchObject({ scheme: 'http' });
+  });
+
+  it.each([
+    'https://pacs.example/dicom-web-2',
+    'https://pacs.example/',
+    'http://pacs.example/dicom-web',
+    'https://pacs.example:8443/dicom-web',
+    'https://pacs.example.evil/dicom-web',
+    'https://pacs.example/dicom-web/%2e%2e/admin',
+    'http://127.0.0.1:8043/any',
+    's3://pacs.example/dicom-web',
+  ])('refuses %s as outside', async (uri) => {
+    await expect(allowed.check(uri)).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  it.each([
+    'https://user:secret@pacs.example/dicom-web',
+    'https://pacs.example/dicom-web?x=1',
+    'https://pacs.example/dicom-web#x',
+    'https://pacs.example/dicom-web/..%2fadmin',
+    'https://',
+    'https:pacs.example/dicom-web',
+  ])('refuses %s as malformed', async (uri) => {
+    await expect(allowed.check(uri)).rejects.toMatchObject({ code: 'invalid_request' });
   });
 });

@@ -68,6 +68,38 @@ describe('parseMetadataDocument', () => {
     expect(items.map((item) => item.string(tags.ReferencedSOPInstanceUID))).toEqual(['1.9', undefined]);
   });
 
+  it('keeps the place of an empty value among others', () => {
+    const { attributes } = instanceOf({ ImageType: ['ORIGINAL', null, 'AXIAL'] });
+    expect(attributes.get(tags.ImageType)?.values).toEqual(['ORIGINAL', '', 'AXIAL']);
+  });
+
+  it('reads numbers that JSON has not: 64 bits, and what is not finite', () => {
+    const { attributes } = instanceOf(
+      { '00091010': '-9223372036854775808', '00091011': ['NaN', 'Infinity', 1.5] },
+      { DICOMVRs: { '00091010': 'SV', '00091011': 'FD' } },
+    );
+    expect(attributes.get(0x00091010)?.values).toEqual([-9_223_372_036_854_775_808n]);
+    expect(attributes.get(0x00091011)?.values).toEqual([Number.NaN, Number.POSITIVE_INFINITY, 1.5]);
+  });
+
+  it('keeps the pixels of an icon, and its own PixelRepresentation', () => {
+    const icon = { PixelRepresentation: 0, SmallestImagePixelValue: 7, PixelData: 'AAE=' };
+    const { attributes } = instanceOf({ PixelRepresentation: 1, IconImageSequence: [icon] });
+    const [item] = attributes.items(0x00880200);
+    expect(item?.bytes(tags.PixelData)).toEqual(Buffer.from([0, 1]));
+    expect(item?.get(tags.SmallestImagePixelValue)?.vr).toBe('US');
+  });
+
+  it('goes by the value where a private element is a sequence at one level and none at another', () => {
+    const { attributes } = instanceOf(
+      { '00091001': [{ '00091001': 'QUI=', '00091002': 'some text' }] },
+      { DICOMVRs: { '00091001': 'SQ', '00091002': 'SQ' } },
+    );
+    const [item] = attributes.items(0x00091001);
+    expect(item?.get(0x00091001)).toEqual({ vr: 'UN', values: [Buffer.from('AB')] });
+    expect(item?.get(0x00091002)).toEqual({ vr: 'LO', values: ['some text'] });
+  });
+
   it.each([[null], [undefined], ['']])('takes StoredTransferSyntaxUID %s for the storage format', (uid) => {
     expect(instanceOf({}, { StoredTransferSyntaxUID: uid }).transferSyntaxUid).toBe('1.2.840.10008.1.2.4.202');
   });
