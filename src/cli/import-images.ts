@@ -75,11 +75,19 @@ export async function importImages(source: string, options: ImportOptions): Prom
     );
     const folder = `${outputUri}${importOutputFolder(datastoreId, jobId)}/`;
     return await readImportOutput((name) => readOutput(`${folder}${name}`, objects, signal), { datastoreId, jobId });
+  } catch (error) {
+    throw remote ? error : inOwnWords(error);
   } finally {
     client.destroy();
     await objects.close();
     if (jobDir !== undefined) await rm(jobDir, { recursive: true, force: true });
   }
+}
+
+/** A store on this machine says itself what to do about a refusal (`--allow`); AWS's roles are no help there. */
+function inOwnWords(error: unknown): unknown {
+  const isRefusal = error instanceof EndpointError && error.details?.status === 403 && error.cause instanceof Error;
+  return isRefusal ? new EndpointError('forbidden', (error.cause as Error).message, { cause: error }) : error;
 }
 
 /** What the service itself needs, since it reaches neither our folders nor our credentials. */
