@@ -11,23 +11,26 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ZipFile } from 'yazl';
 import { hasShared, shared } from '../support/shared-data.ts';
 
-const cli = fileURLToPath(new URL('../../dist/cli/map-endpoint.js', import.meta.url));
+const programDir = fileURLToPath(new URL('../..', import.meta.url));
 /** To give a process a network and a file system of its own needs root. */
 const mayConfine = process.platform === 'linux' && process.getuid?.() === 0;
 
 /**
- * Takes the network away but for the loopback, mounts a bundle where SageMaker puts it, then starts the container. `$1`:
- * the bundle, `$2`: what else is taken away.
+ * Takes the network away but for the loopback, mounts a bundle where SageMaker puts it and the program where an image
+ * has it (it may lie under /tmp here), then starts the container. `$1`: the bundle, `$2`: the program, `$3`: what else is
+ * taken away.
  */
 const setUp = `
   set -e
   ip link set lo up
   mount --make-rprivate /
   mount -t tmpfs tmpfs /opt
-  mkdir -p /opt/ml/model
+  mkdir -p /opt/ml/model /opt/program
   mount --bind "$1" /opt/ml/model
-  eval "$2"
-  shift 2
+  mount --bind "$2" /opt/program
+  cd /opt/program
+  eval "$3"
+  shift 3
   exec "$@"`;
 const nothingMore = '';
 /** What is mounted over is out of reach, and stays as it is. */
@@ -79,8 +82,9 @@ describe.skipIf(!hasShared || !mayConfine)('a confined container', () => {
 
   async function start(takeAway: string): Promise<Confined> {
     const startedAt = performance.now();
-    const shell = ['sh', '-c', setUp, 'sh', shared('models/spleen_ct_demo'), takeAway];
-    const child = spawn('unshare', ['--mount', '--net', ...shell, process.execPath, cli, 'serve'], {
+    const shell = ['sh', '-c', setUp, 'sh', shared('models/spleen_ct_demo'), programDir, takeAway];
+    const serve = [process.execPath, '/opt/program/dist/cli/map-endpoint.js', 'serve'];
+    const child = spawn('unshare', ['--mount', '--net', ...shell, ...serve], {
       env: { PATH: process.env.PATH, SAGEMAKER_BIND_TO_PORT: '8080', LOG_LEVEL: 'warn' },
       stdio: ['ignore', 'ignore', 'inherit'],
     });
