@@ -82,7 +82,13 @@ def trimmed(elements):
 def pixel_hashes(dataset):
     syntax = dataset.file_meta.TransferSyntaxUID if hasattr(dataset, "file_meta") else None
     # Baseline JPEG is lossy, decoders differ in rounding: pillow's is libjpeg-turbo, as ours.
-    options = {"decoding_plugin": "pillow"} if syntax == "1.2.840.10008.1.2.4.50" else {}
+    # GDCM's JPEG 2000 gives arrays that pydicom cannot correct the sign in.
+    plugin = {
+        "1.2.840.10008.1.2.4.50": "pillow",
+        "1.2.840.10008.1.2.4.90": "pylibjpeg",
+        "1.2.840.10008.1.2.4.91": "pylibjpeg",
+    }.get(syntax)
+    options = {"decoding_plugin": plugin} if plugin else {}
     return [
         sha1(np.ascontiguousarray(frame.astype(frame.dtype.newbyteorder("<"))).tobytes())
         for frame in iter_pixels(dataset, **options)
