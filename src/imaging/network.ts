@@ -7,6 +7,11 @@ export interface Network extends NetworkSignature {
   /** How many windows may usefully be in flight at once (≥ 1). Answers may come back in any order. */
   readonly concurrency: number;
   /**
+   * Whether one run of several windows is faster than as many runs: on a GPU, not on a CPU. Only where the file leaves
+   * the batch axis open.
+   */
+  readonly gainsFromBatches?: boolean | undefined;
+  /**
    * Runs one window (or whole image). Tensors by the ONNX file's names.
    *
    * @throws EndpointError `model_failed` (the network refused the input), `worker_crashed`, `deadline_exceeded`

@@ -14,7 +14,7 @@ import { imageOfVolume } from '../transforms/load-imaged.ts';
 import type { Transform } from '../transforms/transform.ts';
 import { type DataFlow, predictionKey } from './data-flow.ts';
 import type { BundleMetadata } from './metadata.ts';
-import { bindNetwork, type IoNames, networkNames } from './network-names.ts';
+import { bindNetwork, checkInferer, type IoNames, networkEnds } from './network-names.ts';
 
 /** Parts of a bundle, compiled and checked. */
 export interface BundleProgram {
@@ -71,7 +71,8 @@ export class CompiledBundle {
    * @throws EndpointError `unsupported_bundle`
    */
   checkNetwork(signature: NetworkSignature): void {
-    networkNames(signature, this.metadata, this.#program.io);
+    const { input } = networkEnds(signature, this.metadata, this.#program.io);
+    checkInferer(input, this.#program.inferer);
   }
 
   /** Runs a bundle of one input image; the result is the image that the bundle saves (last), else its prediction. */

@@ -1,12 +1,13 @@
 import type { Network } from '../../imaging/network.ts';
+import type { TensorInfo } from '../../imaging/tensor.ts';
 import type { Arguments } from '../arguments.ts';
 import type { MetaImage, RunContext } from '../meta-image.ts';
 
-/** A network with the names of the input and output that the bundle uses. */
+/** A network with the input and output that the bundle uses, as the ONNX file declares them. */
 export interface BoundNetwork {
   readonly network: Network;
-  readonly input: string;
-  readonly output: string;
+  readonly input: TensorInfo;
+  readonly output: TensorInfo;
 }
 
 export interface InferenceContext extends RunContext {
@@ -17,8 +18,10 @@ export interface InferenceContext extends RunContext {
 /** A configured inferer, its arguments checked. */
 export interface Inferer {
   /** Spatial axes of what the network is given, where they are the same for every image. */
-  readonly windowShape?: readonly number[];
-  /** Runs the network over an image; the answer lies on the same grid. */
+  readonly windowShape?: readonly number[] | undefined;
+  /** Spatial axes of the networks that it runs, where it can run those of one number only. */
+  readonly networkAxes?: 2 | 3 | undefined;
+  /** Runs the network over an image; the answer lies on the same grid, or is one for the whole image. */
   run(image: MetaImage, network: BoundNetwork, context: InferenceContext): Promise<MetaImage>;
 }
 
