@@ -247,6 +247,7 @@ function pipelineSettings(config: EndpointConfig, storeUrl: string | undefined) 
     ...(config.s3Endpoint === undefined ? {} : { s3Endpoint: config.s3Endpoint }),
     threads: config.workers,
     workers: config.workers,
+    gainsFromBatches: config.executionProviders.includes('cuda'),
     maxAnswerBytes: config.maxBodyBytes,
     ...(storeUrl === undefined ? {} : { storeUris: [config.asyncOutputUri, config.asyncFailureUri] }),
     logLevel: config.logLevel,

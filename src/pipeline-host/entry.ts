@@ -123,7 +123,7 @@ async function run({ catalog, networks, settings, logger }: Running, job: Pipeli
       scratchDir: job.scratchDir,
       waitedMs: job.waitedMs,
       warnings: job.warnings,
-      network: networks.networkOf(model.key, job.signature, settings.workers + 1),
+      network: networks.networkOf(model.key, job.signature, settings.workers + 1, settings.gainsFromBatches),
       progress: (fraction, phase) => send({ type: 'progress', jobId, fraction, phase }),
       writing: (prefixUri) => send({ type: 'writing', jobId, prefixUri }),
     });

@@ -23,9 +23,11 @@ export class SessionNetworks {
    *
    * @param modelKey - the key under which the front's pool loaded it
    * @param concurrency - windows in flight at once that keep the children busy: the pool's workers and one more
+   * @param gainsFromBatches - whether one run of several windows is faster than as many runs
    */
-  networkOf(modelKey: string, signature: NetworkSignature, concurrency: number): Network {
-    return new SessionNetwork(modelKey, signature, concurrency, this.#slots, this.#connections);
+  networkOf(modelKey: string, signature: NetworkSignature, concurrency: number, gainsFromBatches = false): Network {
+    const limits = { concurrency, gainsFromBatches };
+    return new SessionNetwork(modelKey, signature, limits, this.#slots, this.#connections);
   }
 
   /** Drops all connections. */
@@ -41,6 +43,7 @@ class SessionNetwork implements Network {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly concurrency: number;
+  readonly gainsFromBatches: boolean;
   readonly #modelKey: string;
   readonly #slots: SlotBroker;
   readonly #idle: Map<string, SessionConnection[]>;
@@ -48,14 +51,15 @@ class SessionNetwork implements Network {
   constructor(
     modelKey: string,
     signature: NetworkSignature,
-    concurrency: number,
+    limits: { readonly concurrency: number; readonly gainsFromBatches: boolean },
     slots: SlotBroker,
     idle: Map<string, SessionConnection[]>,
   ) {
     this.#modelKey = modelKey;
     this.inputs = signature.inputs;
     this.outputs = signature.outputs;
-    this.concurrency = concurrency;
+    this.concurrency = limits.concurrency;
+    this.gainsFromBatches = limits.gainsFromBatches;
     this.#slots = slots;
     this.#idle = idle;
   }
