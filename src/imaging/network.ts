@@ -14,7 +14,12 @@ export interface Network extends NetworkSignature {
   /**
    * Runs one window (or whole image). Tensors by the ONNX file's names.
    *
+   * @param admit - what must resolve before the answer is received; until then it stays where the network runs
    * @throws EndpointError `model_failed` (the network refused the input), `worker_crashed`, `deadline_exceeded`
    */
-  run(inputs: Readonly<Record<string, Tensor>>, signal?: AbortSignal): Promise<Record<string, Tensor>>;
+  run(
+    inputs: Readonly<Record<string, Tensor>>,
+    signal?: AbortSignal,
+    admit?: () => Promise<void>,
+  ): Promise<Record<string, Tensor>>;
 }

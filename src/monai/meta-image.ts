@@ -1,7 +1,8 @@
+import type { AxisSamples } from '../compute/kernels/axis-samples.ts';
 import type { ComputePool } from '../compute/pool.ts';
 import type { Affine } from '../imaging/affine.ts';
 import type { StridedImage } from '../imaging/strided-image.ts';
-import type { Volume, VoxelArray } from '../imaging/volume.ts';
+import type { Shape3, Volume, VoxelArray } from '../imaging/volume.ts';
 import type { Component } from './bundle/config-value.ts';
 
 /** What a transform works with: threads over shared memory, and the request's end. */
@@ -33,6 +34,16 @@ export interface AppliedOperation {
   invert(image: MetaImage, options: InvertOptions, context: RunContext): Promise<MetaImage>;
   /** Inverse and argmax over the channels at once, where that saves holding the inverted channels. */
   invertToArgmax?(image: MetaImage, context: RunContext): Promise<MetaImage>;
+  /** The inverse axis by axis, where it is one, for an image on this grid; `same` when it changes nothing. */
+  separableInverse?(grid: MetaImage): SeparableInverse | 'same' | undefined;
+}
+
+/** Linear interpolation along each axis by itself. */
+export interface SeparableInverse {
+  /** Where each index of the result reads, axis by axis; always inside the image. */
+  readonly samples: readonly [AxisSamples, AxisSamples, AxisSamples];
+  readonly shape: Shape3;
+  readonly affineRas: Affine;
 }
 
 export interface InvertOptions {

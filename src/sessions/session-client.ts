@@ -64,13 +64,17 @@ class SessionNetwork implements Network {
     this.#idle = idle;
   }
 
-  async run(inputs: Tensors, signal: AbortSignal = new AbortController().signal): Promise<Record<string, Tensor>> {
+  async run(
+    inputs: Tensors,
+    signal: AbortSignal = new AbortController().signal,
+    admit?: () => Promise<void>,
+  ): Promise<Record<string, Tensor>> {
     setMaxListeners(0, signal); // each window in flight listens to it
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal);
       const grant = await this.#slots.acquire(this.#modelKey, signal);
       try {
-        return await this.#runOn(grant, inputs, signal);
+        return await this.#runOn(grant, inputs, signal, admit);
       } catch (thrown) {
         if (!(thrown instanceof ConnectionLost)) throw thrown;
         if (attempt < reruns) continue;
@@ -82,14 +86,19 @@ class SessionNetwork implements Network {
   }
 
   /** Runs one window on a granted slot and gives the slot back, however it ends. */
-  async #runOn(grant: SlotGrant, inputs: Tensors, signal: AbortSignal): Promise<Record<string, Tensor>> {
+  async #runOn(
+    grant: SlotGrant,
+    inputs: Tensors,
+    signal: AbortSignal,
+    admit: (() => Promise<void>) | undefined,
+  ): Promise<Record<string, Tensor>> {
     const connection = this.#connectionTo(grant.socketPath);
     const abandon = (): void => connection.close();
     signal.addEventListener('abort', abandon, { once: true });
     try {
       if (signal.aborted) connection.close();
       const { grantId, sessionId } = grant;
-      const outputs = await connection.run({ grantId, sessionId }, inputs);
+      const outputs = await connection.run({ grantId, sessionId }, inputs, admit);
       this.#slots.release(grant, 'done');
       this.#keep(grant.socketPath, connection);
       return outputs;

@@ -49,9 +49,14 @@ export class SessionConnection {
   /**
    * Sends a window and waits for its answer.
    *
+   * @param admit - nothing of the answer is read until it resolves
    * @throws ConnectionLost; EndpointError as the child gave it
    */
-  async run(request: WindowRequest, inputs: Tensors): Promise<Record<string, Tensor>> {
+  async run(
+    request: WindowRequest,
+    inputs: Tensors,
+    admit?: () => Promise<void>,
+  ): Promise<Record<string, Tensor>> {
     const parts = encodeFrame(request, inputs);
     const { head, tensors } = await new Promise<Frame<WindowAnswer>>((resolve, reject) => {
       if (this.#lost) {
@@ -63,6 +68,7 @@ export class SessionConnection {
       this.#socket.cork();
       for (const part of parts) this.#socket.write(part);
       this.#socket.uncork();
+      if (admit) this.#holdBack(admit);
     });
     if (!head.ok) throw EndpointError.fromBody(head.error);
     return tensors;
@@ -72,6 +78,13 @@ export class SessionConnection {
   close(): void {
     this.#socket.destroy();
     this.#fail(undefined);
+  }
+
+  /** Leaves the answer in the child, which waits in its write, until it is admitted. */
+  #holdBack(admit: () => Promise<void>): void {
+    this.#socket.pause();
+    const goOn = (): void => void this.#socket.resume();
+    admit().then(goOn, goOn);
   }
 
   #answered(frame: Frame<WindowAnswer>): void {

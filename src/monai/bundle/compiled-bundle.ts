@@ -13,6 +13,7 @@ import type { ImageData, MetaImage, RunContext, Volumes } from '../meta-image.ts
 import { imageOfVolume } from '../transforms/load-imaged.ts';
 import type { Transform } from '../transforms/transform.ts';
 import { type DataFlow, predictionKey } from './data-flow.ts';
+import type { LabelTail } from './label-tail.ts';
 import type { BundleMetadata } from './metadata.ts';
 import { bindNetwork, checkInferer, type IoNames, networkEnds } from './network-names.ts';
 
@@ -24,6 +25,9 @@ export interface BundleProgram {
   readonly preprocessing: readonly Transform[];
   readonly inferer: Inferer;
   readonly postprocessing: readonly Transform[];
+  /** The steps that an inferer may do itself, and what is left when it did. */
+  readonly labelTail: LabelTail | undefined;
+  readonly afterLabels: readonly Transform[];
 }
 
 /** What a run is given beside its images. */
@@ -31,6 +35,8 @@ export interface RunOptions {
   readonly network: Network;
   readonly pool: ComputePool;
   readonly signal: AbortSignal;
+  /** Most bytes that a prediction of all channels may take, where its label map can be made without it. */
+  readonly denseBytes?: number | undefined;
   /** Called at each change of phase and after each window; the fraction is that of the phase. */
   progress(phase: 'preprocess' | 'inference' | 'postprocess', fraction: number): void;
 }
@@ -87,14 +93,18 @@ export class CompiledBundle {
 
   /** Runs the bundle over images by key and gives every image that it saves, and the prediction, by key. */
   async runAll(volumes: Volumes, options: RunOptions): Promise<Map<string, ResultImage>> {
-    const { flow, postprocessing, inferer, io } = this.#program;
+    const { flow, postprocessing, afterLabels, labelTail, inferer, io } = this.#program;
     const context: RunContext = { pool: options.pool, signal: options.signal };
     const network = bindNetwork(options.network, this.metadata, io);
     const data = await this.#preprocessed(volumes, options);
     options.progress('inference', 0);
     const progress = (fraction: number): void => options.progress('inference', fraction);
-    data.set(predictionKey, await inferer.run(imageOf(data, flow.networkInput), network, { ...context, progress }));
-    await applyAll(postprocessing, data, context, (fraction) => options.progress('postprocess', fraction));
+    const labels = labelTail?.planFor(data, flow.networkInput);
+    const whole = { ...context, progress, labels, denseBytes: options.denseBytes };
+    const prediction = await inferer.run(imageOf(data, flow.networkInput), network, whole);
+    data.set(predictionKey, prediction);
+    const left = prediction.fromArgmax ? afterLabels : postprocessing;
+    await applyAll(left, data, context, (fraction) => options.progress('postprocess', fraction));
     const results = new Map<string, ResultImage>();
     for (const key of new Set([flow.result, ...flow.saves]))
       results.set(key, await toResult(imageOf(data, key), context));

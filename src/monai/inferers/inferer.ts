@@ -2,6 +2,7 @@ import type { Network } from '../../imaging/network.ts';
 import type { TensorInfo } from '../../imaging/tensor.ts';
 import type { Arguments } from '../arguments.ts';
 import type { MetaImage, RunContext } from '../meta-image.ts';
+import type { LabelPlan } from './label-plan.ts';
 
 /** A network with the input and output that the bundle uses, as the ONNX file declares them. */
 export interface BoundNetwork {
@@ -13,6 +14,10 @@ export interface BoundNetwork {
 export interface InferenceContext extends RunContext {
   /** Fraction of the windows that are done. */
   progress(fraction: number): void;
+  /** What becomes of the answer: an inferer may give the label map in its place. */
+  readonly labels?: LabelPlan | undefined;
+  /** Most bytes of an image of all channels; beyond it, the label map is made piece by piece where that can be done. */
+  readonly denseBytes?: number | undefined;
 }
 
 /** A configured inferer, its arguments checked. */

@@ -49,10 +49,11 @@ export async function runNetwork(
   rows: number,
   form: WindowForm,
   signal: AbortSignal,
+  admit?: () => Promise<void>,
 ): Promise<NetworkAnswer> {
   const { network, input, output } = bound;
   const dims = [rows, form.channels, ...form.axes.map((axis) => form.shape[axis])];
-  const answer = await network.run({ [input.name]: toTensor(input.type, dims, data) }, signal);
+  const answer = await network.run({ [input.name]: toTensor(input.type, dims, data) }, signal, admit);
   const tensor = answer[output.name];
   if (!tensor) throw new EndpointError('model_failed', `The network gave no output '${output.name}'.`);
   const [batch, channels = 1, ...sizes] = tensor.dims;

@@ -4,12 +4,20 @@ import type { Axis, StridedImage } from '../../imaging/strided-image.ts';
 import { voxelCount } from '../../imaging/volume.ts';
 import type { MetaImage } from '../meta-image.ts';
 import type { BoundNetwork, InferenceContext } from './inferer.ts';
+import { columnwise } from './label-plan.ts';
+import { LabelSink } from './label-sink.ts';
 import { checkForm, fixedBatch } from './network-form.ts';
 import { inNetworkOrder, runNetwork } from './network-tensor.ts';
 import { runOrdered } from './ordered-windows.ts';
 import { type PaddingMode, paddedImage } from './padded-image.ts';
 import { gaussianImportance, type WindowPlan } from './window-plan.ts';
 import { SumSink, type WindowSink, type WindowWeights } from './window-sink.ts';
+
+/** Bytes of answers that are received before the first of them is added up; one always is. */
+const heldAnswerBytes = 700_000_000;
+
+/** An image of all channels up to this size is the faster way. */
+const defaultDenseBytes = 1024 ** 3;
 
 export interface Windowing {
   /** Width of the Gaussian along each axis as a fraction of the window; none: all voxels of a window weigh the same. */
@@ -48,7 +56,10 @@ export async function inferWindows(
 }
 
 function sinkFor(image: MetaImage, channels: number, windows: WindowWeights, context: InferenceContext): WindowSink {
-  return new SumSink(image, channels, windows, context);
+  const { labels, denseBytes = defaultDenseBytes } = context;
+  const isBig = channels > 1 && channels * voxelCount(windows.plan.paddedShape) * 4 > denseBytes;
+  const plan = isBig && labels ? columnwise(labels) : undefined;
+  return plan ? new LabelSink(image, channels, windows, plan, context) : new SumSink(image, channels, windows, context);
 }
 
 /** Whether several windows a run are a gain, and the first axis of input and output is a batch: one name for both. */
@@ -80,6 +91,7 @@ async function runWindows(
     buffers.set(lane, buffer);
     return buffer;
   };
+  const held = new HeldAnswers(answerBytes(bound, batch, voxelCount(roi)));
   let sink: WindowSink | undefined;
   let outChannels: number | undefined;
   await runOrdered(
@@ -95,7 +107,7 @@ async function runWindows(
       },
       run: (index, lane, both) => {
         const rows = isFixed ? batch : rowsIn(index);
-        return runNetwork(bound, bufferOf(lane).subarray(0, rows * windowLength), rows, form, both);
+        return runNetwork(bound, bufferOf(lane).subarray(0, rows * windowLength), rows, form, both, held.gate(index));
       },
       take: async (index, answer) => {
         if (answer.shape.some((size, axis) => size !== roi[axis])) throw otherGrid(answer.shape, roi);
@@ -107,12 +119,48 @@ async function runWindows(
         for (let row = 0; row < rowsIn(index); row++) {
           await sink.add(index * batch + row, answer.values.subarray(row * length, (row + 1) * length));
         }
+        held.taken(index);
         context.progress(Math.min(1, ((index + 1) * batch) / starts.length));
       },
     },
     signal,
   );
   return sink as unknown as WindowSink;
+}
+
+/** Bytes of the answer to a run, where the ONNX file tells the channels; else 0. */
+function answerBytes({ output }: BoundNetwork, batch: number, windowVoxels: number): number {
+  const channels = output.dims[1];
+  return typeof channels === 'number' && channels > 0 ? batch * channels * windowVoxels * 4 : 0;
+}
+
+/** Bounds the answers in memory: the next ones are computed, but wait in the session children, first come first. */
+class HeldAnswers {
+  readonly #most: number;
+  readonly #waiting = new Map<number, () => void>();
+  #next = 0;
+
+  constructor(bytes: number) {
+    this.#most = Math.max(1, Math.floor(heldAnswerBytes / Math.max(1, bytes)));
+  }
+
+  /** What the answer of a run waits for; nothing when so many can't be on their way. */
+  gate(index: number): (() => Promise<void>) | undefined {
+    if (index < this.#next + this.#most) return undefined;
+    return () =>
+      new Promise((resolve) => {
+        if (index < this.#next + this.#most) resolve();
+        else this.#waiting.set(index, resolve);
+      });
+  }
+
+  /** The answers up to this one are added up. */
+  taken(index: number): void {
+    this.#next = index + 1;
+    const admitted = this.#next + this.#most - 1;
+    this.#waiting.get(admitted)?.();
+    this.#waiting.delete(admitted);
+  }
 }
 
 const otherGrid = (got: readonly number[], roi: readonly number[]): EndpointError =>

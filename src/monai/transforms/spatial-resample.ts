@@ -8,7 +8,7 @@ import { type Affine, identityAffine, multiplyAffines } from '../../imaging/affi
 import { type MemoryOrder, memoryOrderOf, type StridedImage } from '../../imaging/strided-image.ts';
 import type { Shape3, VoxelArray } from '../../imaging/volume.ts';
 import type { Component } from '../bundle/config-value.ts';
-import type { AppliedOperation, MetaImage, RunContext } from '../meta-image.ts';
+import type { AppliedOperation, MetaImage, RunContext, SeparableInverse } from '../meta-image.ts';
 import { labelArrayType } from './label-type.ts';
 import { affinesClose, solveAffine } from './spacing-geometry.ts';
 
@@ -47,6 +47,7 @@ function inverseOf(image: MetaImage, modes: SampleModes, by: Component): Applied
     movesVoxels: true,
     invert: (inverse, { nearest }, context) => resampled(inverse, back(nearest), context),
     invertToArgmax: (inverse, context) => resampledArgmax(inverse, back(false), context),
+    separableInverse: (grid) => separable(grid, back(false)),
   };
 }
 
@@ -76,6 +77,13 @@ async function resampledArgmax(image: MetaImage, target: ResampleTarget, context
   const source = image.voxels as StridedImage<Float32Array>;
   await resampleConfidentArgmax(source, output, samples, context.pool, context.signal);
   return moved(image, map, output, true);
+}
+
+function separable(image: MetaImage, target: ResampleTarget): SeparableInverse | 'same' | undefined {
+  const map = indexMap(image, target);
+  if (!map) return 'same';
+  const samples = separableSamples(map, image.voxels.shape, target);
+  return samples && { samples, shape: target.shape, affineRas: multiplyAffines(image.affineRas, map) };
 }
 
 const moved = (image: MetaImage, map: Affine, voxels: StridedImage<VoxelArray>, fromArgmax: boolean): MetaImage => ({
