@@ -46,9 +46,11 @@ const network: Network = {
   inputs: [{ name: 'x', type: 'float32', dims: [1, 1, 96, 96, 96] }],
   outputs: [{ name: 'y', type: 'float32', dims: [1, classes, 96, 96, 96] }],
   concurrency: 3,
-  run: async (_inputs, _signal, admit) => {
-    await admit?.();
-    const data = new Float32Array(Buffer.allocUnsafeSlow(classes * windowVoxels * 4).buffer);
+  run: async (_inputs, _signal, room) => {
+    await room?.admit();
+    const bytes = classes * windowVoxels * 4;
+    const memory = room?.memory(bytes) ?? Buffer.allocUnsafeSlow(bytes);
+    const data = new Float32Array(memory.buffer, memory.byteOffset, classes * windowVoxels);
     for (let c = 0; c < classes; c++) data.set(template.subarray(c * 997), c * windowVoxels);
     return { y: { type: 'float32', dims: [1, classes, 96, 96, 96], data } };
   },

@@ -14,12 +14,20 @@ export interface Network extends NetworkSignature {
   /**
    * Runs one window (or whole image). Tensors by the ONNX file's names.
    *
-   * @param admit - what must resolve before the answer is received; until then it stays where the network runs
+   * @param room - where a big answer goes, and when
    * @throws EndpointError `model_failed` (the network refused the input), `worker_crashed`, `deadline_exceeded`
    */
   run(
     inputs: Readonly<Record<string, Tensor>>,
     signal?: AbortSignal,
-    admit?: () => Promise<void>,
+    room?: AnswerRoom,
   ): Promise<Record<string, Tensor>>;
+}
+
+/** Bounds the memory of answers that are big. */
+export interface AnswerRoom {
+  /** Resolves when the answer may be received; until then it stays where the network runs. */
+  admit(): Promise<void>;
+  /** Memory for a tensor of so many bytes; undefined: any. */
+  memory(bytes: number): Uint8Array<ArrayBufferLike> | undefined;
 }

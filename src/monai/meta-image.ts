@@ -23,6 +23,8 @@ export interface MetaImage {
   readonly owned: boolean;
   /** True when the values are channel numbers from an argmax. */
   readonly fromArgmax: boolean;
+  /** 2 for a plane: the third axis, of length 1, is then none for the bundle. Absent: a volume. */
+  readonly spatialDims?: 2 | 3 | undefined;
 }
 
 /** An invertible operation that was applied to an image. */
@@ -54,5 +56,5 @@ export interface InvertOptions {
 /** The images of a run by their keys (`image`, `pred`). */
 export type ImageData = Map<string, MetaImage>;
 
-/** Input of a run by key. */
-export type Volumes = Readonly<Record<string, Volume>>;
+/** Input of a run by key: one volume, or one for each channel. */
+export type Volumes = Readonly<Record<string, Volume | readonly Volume[]>>;

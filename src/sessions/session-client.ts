@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { abortError, EndpointError, throwIfAborted } from '../errors.ts';
-import type { Network } from '../imaging/network.ts';
+import type { AnswerRoom, Network } from '../imaging/network.ts';
 import type { NetworkSignature, Tensor, TensorInfo } from '../imaging/tensor.ts';
 import { FrameError, type Tensors } from './frame.ts';
 import { ConnectionLost, SessionConnection } from './session-connection.ts';
@@ -67,14 +67,14 @@ class SessionNetwork implements Network {
   async run(
     inputs: Tensors,
     signal: AbortSignal = new AbortController().signal,
-    admit?: () => Promise<void>,
+    room?: AnswerRoom,
   ): Promise<Record<string, Tensor>> {
     setMaxListeners(0, signal); // each window in flight listens to it
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal);
       const grant = await this.#slots.acquire(this.#modelKey, signal);
       try {
-        return await this.#runOn(grant, inputs, signal, admit);
+        return await this.#runOn(grant, inputs, signal, room);
       } catch (thrown) {
         if (!(thrown instanceof ConnectionLost)) throw thrown;
         if (attempt < reruns) continue;
@@ -90,7 +90,7 @@ class SessionNetwork implements Network {
     grant: SlotGrant,
     inputs: Tensors,
     signal: AbortSignal,
-    admit: (() => Promise<void>) | undefined,
+    room: AnswerRoom | undefined,
   ): Promise<Record<string, Tensor>> {
     const connection = this.#connectionTo(grant.socketPath);
     const abandon = (): void => connection.close();
@@ -98,7 +98,7 @@ class SessionNetwork implements Network {
     try {
       if (signal.aborted) connection.close();
       const { grantId, sessionId } = grant;
-      const outputs = await connection.run({ grantId, sessionId }, inputs, admit);
+      const outputs = await connection.run({ grantId, sessionId }, inputs, room);
       this.#slots.release(grant, 'done');
       this.#keep(grant.socketPath, connection);
       return outputs;

@@ -26,6 +26,8 @@ export interface Inferer {
   readonly windowShape?: readonly number[] | undefined;
   /** Spatial axes of the networks that it runs, where it can run those of one number only. */
   readonly networkAxes?: 2 | 3 | undefined;
+  /** True when the images are volumes although the network's may not be. */
+  readonly takesVolumes?: boolean | undefined;
   /** Runs the network over an image; the answer lies on the same grid, or is one for the whole image. */
   run(image: MetaImage, network: BoundNetwork, context: InferenceContext): Promise<MetaImage>;
 }

@@ -90,7 +90,8 @@ export class LabelSink implements WindowSink {
       await rearrange(cropped(this.#grid, plan.padding, shape), voxels, pool, signal);
     }
     const affineRas = sampling?.affineRas ?? this.#image.affineRas;
-    let result: MetaImage = { voxels, affineRas, applied: [], owned: true, fromArgmax: true };
+    const { spatialDims } = this.#image;
+    let result: MetaImage = { voxels, affineRas, applied: [], owned: true, fromArgmax: true, spatialDims };
     for (const operation of rest) result = await operation.invert(result, { nearest: false }, this.#context);
     return result;
   }

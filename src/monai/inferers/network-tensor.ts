@@ -2,6 +2,7 @@ import { rearrange } from '../../compute/kernels/rearrange.ts';
 import { sharedImage } from '../../compute/kernels/shared-arrays.ts';
 import { EndpointError } from '../../errors.ts';
 import { fromHalf, toHalf } from '../../imaging/float16.ts';
+import type { AnswerRoom } from '../../imaging/network.ts';
 import { type StridedImage, sameLayout, stridedOver, zFastest } from '../../imaging/strided-image.ts';
 import type { Tensor } from '../../imaging/tensor.ts';
 import { type Shape3, voxelCount } from '../../imaging/volume.ts';
@@ -49,11 +50,11 @@ export async function runNetwork(
   rows: number,
   form: WindowForm,
   signal: AbortSignal,
-  admit?: () => Promise<void>,
+  room?: AnswerRoom,
 ): Promise<NetworkAnswer> {
   const { network, input, output } = bound;
   const dims = [rows, form.channels, ...form.axes.map((axis) => form.shape[axis])];
-  const answer = await network.run({ [input.name]: toTensor(input.type, dims, data) }, signal, admit);
+  const answer = await network.run({ [input.name]: toTensor(input.type, dims, data) }, signal, room);
   const tensor = answer[output.name];
   if (!tensor) throw new EndpointError('model_failed', `The network gave no output '${output.name}'.`);
   const [batch, channels = 1, ...sizes] = tensor.dims;

@@ -27,7 +27,8 @@ export const simpleInferer: InfererDefinition = {
         if (!(await onlyNumbers(voxels, context.pool, context.signal)))
           throw new EndpointError('model_failed', 'The network gave values that are not numbers (NaN).');
         context.progress(1);
-        return { voxels, affineRas: image.affineRas, applied: [], owned: true, fromArgmax: false };
+        const { affineRas, spatialDims } = image;
+        return { voxels, affineRas, applied: [], owned: true, fromArgmax: false, spatialDims };
       },
     };
   },

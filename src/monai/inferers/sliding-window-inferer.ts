@@ -50,6 +50,7 @@ export const sliceInferer: InfererDefinition = {
     }
     const axes = ([0, 1, 2] as const).filter((axis) => axis !== along);
     return {
+      takesVolumes: true,
       ...windowShapeOf(roiSize),
       run: (image, network, context) => {
         const plan = planWindows(image.voxels.shape, onAxes(roiSize, axes, 1), onAxes(overlap, [0, 1, 2], 0));

@@ -3,6 +3,7 @@ import { EndpointError } from '../../errors.ts';
 import type { Axis, StridedImage } from '../../imaging/strided-image.ts';
 import { voxelCount } from '../../imaging/volume.ts';
 import type { MetaImage } from '../meta-image.ts';
+import { HeldAnswers } from './held-answers.ts';
 import type { BoundNetwork, InferenceContext } from './inferer.ts';
 import { columnwise } from './label-plan.ts';
 import { LabelSink } from './label-sink.ts';
@@ -12,9 +13,6 @@ import { runOrdered } from './ordered-windows.ts';
 import { type PaddingMode, paddedImage } from './padded-image.ts';
 import { gaussianImportance, type WindowPlan } from './window-plan.ts';
 import { SumSink, type WindowSink, type WindowWeights } from './window-sink.ts';
-
-/** Bytes of answers that are received before the first of them is added up; one always is. */
-const heldAnswerBytes = 700_000_000;
 
 /** An image of all channels up to this size is the faster way. */
 const defaultDenseBytes = 1024 ** 3;
@@ -107,7 +105,14 @@ async function runWindows(
       },
       run: (index, lane, both) => {
         const rows = isFixed ? batch : rowsIn(index);
-        return runNetwork(bound, bufferOf(lane).subarray(0, rows * windowLength), rows, form, both, held.gate(index));
+        return runNetwork(
+          bound,
+          bufferOf(lane).subarray(0, rows * windowLength),
+          rows,
+          form,
+          both,
+          held.roomFor(index),
+        );
       },
       take: async (index, answer) => {
         if (answer.shape.some((size, axis) => size !== roi[axis])) throw otherGrid(answer.shape, roi);
@@ -132,35 +137,6 @@ async function runWindows(
 function answerBytes({ output }: BoundNetwork, batch: number, windowVoxels: number): number {
   const channels = output.dims[1];
   return typeof channels === 'number' && channels > 0 ? batch * channels * windowVoxels * 4 : 0;
-}
-
-/** Bounds the answers in memory: the next ones are computed, but wait in the session children, first come first. */
-class HeldAnswers {
-  readonly #most: number;
-  readonly #waiting = new Map<number, () => void>();
-  #next = 0;
-
-  constructor(bytes: number) {
-    this.#most = Math.max(1, Math.floor(heldAnswerBytes / Math.max(1, bytes)));
-  }
-
-  /** What the answer of a run waits for; nothing when so many can't be on their way. */
-  gate(index: number): (() => Promise<void>) | undefined {
-    if (index < this.#next + this.#most) return undefined;
-    return () =>
-      new Promise((resolve) => {
-        if (index < this.#next + this.#most) resolve();
-        else this.#waiting.set(index, resolve);
-      });
-  }
-
-  /** The answers up to this one are added up. */
-  taken(index: number): void {
-    this.#next = index + 1;
-    const admitted = this.#next + this.#most - 1;
-    this.#waiting.get(admitted)?.();
-    this.#waiting.delete(admitted);
-  }
 }
 
 const otherGrid = (got: readonly number[], roi: readonly number[]): EndpointError =>

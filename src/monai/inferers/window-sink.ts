@@ -58,6 +58,7 @@ export class SumSink implements WindowSink {
       voxels = sharedImage('float32', voxels.channels, shape, zFastest);
       await rearrange(cropped(this.#sums, plan.padding, shape), voxels, pool, signal);
     }
-    return { voxels, affineRas: this.#image.affineRas, applied: [], owned: true, fromArgmax: false };
+    const { affineRas, spatialDims } = this.#image;
+    return { voxels, affineRas, applied: [], owned: true, fromArgmax: false, spatialDims };
   }
 }

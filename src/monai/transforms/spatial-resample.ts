@@ -34,6 +34,14 @@ export async function spatialResample(
   return { ...result, applied: [...image.applied, inverseOf(image, target.modes, by)] };
 }
 
+/** The image on another grid; nothing is traced. */
+export const resampledTo = (image: MetaImage, target: ResampleTarget, context: RunContext): Promise<MetaImage> =>
+  resampled(image, target, context);
+
+/** Whether an image lies on a grid within MONAI's tolerance, so that resampling would change nothing. */
+export const isSameGrid = (image: MetaImage, grid: Pick<ResampleTarget, 'affineRas' | 'shape'>): boolean =>
+  indexMap(image, grid) === undefined;
+
 /** The way back: onto the grid that the image had, in the order that it had in memory. */
 function inverseOf(image: MetaImage, modes: SampleModes, by: Component): AppliedOperation {
   const back = (nearest: boolean): ResampleTarget => ({
@@ -95,7 +103,7 @@ const moved = (image: MetaImage, map: Affine, voxels: StridedImage<VoxelArray>, 
 });
 
 /** Target indices → source indices, or nothing when both grids are the same within MONAI's tolerance. */
-function indexMap(image: MetaImage, target: ResampleTarget): Affine | undefined {
+function indexMap(image: MetaImage, target: Pick<ResampleTarget, 'affineRas' | 'shape'>): Affine | undefined {
   let map: Affine;
   try {
     map = solveAffine(image.affineRas, target.affineRas);

@@ -1,0 +1,58 @@
+import { expect, it } from 'vitest';
+import { InThreadPool } from '../../../src/compute/pool.ts';
+import type { Affine } from '../../../src/imaging/affine.ts';
+import type { Volume, VoxelArray } from '../../../src/imaging/volume.ts';
+import { imageOfVolumes } from '../../../src/monai/stacked-image.ts';
+
+const context = { pool: new InThreadPool(), signal: new AbortController().signal };
+const grid = (spacing: number, shift = 0): Affine => [
+  spacing,
+  0,
+  0,
+  shift,
+  0,
+  spacing,
+  0,
+  0,
+  0,
+  0,
+  spacing,
+  0,
+  0,
+  0,
+  0,
+  1,
+];
+const volume = (data: VoxelArray, shape: Volume['shape'], affineRas: Affine): Volume => ({ data, shape, affineRas });
+const ramp = (length: number) => Int16Array.from({ length }, (_, n) => n);
+
+it('stacks volumes of one grid as they are', async () => {
+  const warnings: string[] = [];
+  const two = [volume(ramp(8), [2, 2, 2], grid(1)), volume(ramp(8).reverse(), [2, 2, 2], grid(1))];
+  const { voxels } = await imageOfVolumes(two, context, (message) => void warnings.push(message));
+  expect(voxels.channels).toBe(2);
+  expect([...voxels.data]).toEqual([...ramp(8), ...ramp(8).reverse()]);
+  expect(warnings).toEqual([]);
+});
+
+it('keeps bytes bytes', async () => {
+  const two = [1, 2].map((value) => volume(new Uint8Array(8).fill(value), [2, 2, 2], grid(1)));
+  expect((await imageOfVolumes(two, context)).voxels.data).toBeInstanceOf(Uint8Array);
+});
+
+it('interpolates another grid onto the first, zero beyond its edges, and says so', async () => {
+  const warnings: string[] = [];
+  const onFirst = volume(new Int16Array(64), [4, 4, 4], grid(1));
+  // Values are the position along x, in voxels of 2 mm from 0 to 2: 1 mm voxels see halves of them.
+  const coarse = volume(
+    Int16Array.from({ length: 8 }, (_, n) => 10 * (n % 2)),
+    [2, 2, 2],
+    grid(2),
+  );
+  const { voxels, affineRas } = await imageOfVolumes([onFirst, coarse], context, (text) => void warnings.push(text));
+  expect(voxels.shape).toEqual([4, 4, 4]);
+  expect(affineRas).toEqual(grid(1));
+  const row = [0, 1, 2, 3].map((x) => voxels.data[64 + x] as number);
+  [0, 5, 10, 5].forEach((value, x) => void expect(row[x]).toBeCloseTo(value, 4));
+  expect(warnings).toEqual([expect.stringContaining('Image 2')]);
+});
