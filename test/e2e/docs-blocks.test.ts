@@ -39,6 +39,7 @@ const pages = [
   'docs/configuration.md',
   'docs/errors.md',
   'docs/handlers.md',
+  'docs/inputs.md',
   'docs/oip.md',
 ];
 const blocks = pages.flatMap(blocksOf);

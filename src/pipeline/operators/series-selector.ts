@@ -59,9 +59,9 @@ export interface NamedSeries {
   readonly series: SourceSeries;
 }
 
-/** The image that the network is to see: series, of which results go to the first one, or volumes as they came. */
+/** The image that the network is to see: series, of which results go to `series`, the first of `all`, or volumes as they came. */
 export type SelectedImage =
-  | { readonly kind: 'dicom'; readonly series: SourceSeries; readonly all: readonly NamedSeries[] }
+  | { readonly kind: 'dicom'; readonly series: SourceSeries; readonly all?: readonly NamedSeries[] }
   | Extract<LoadedImages, { kind: 'volume' }>;
 
 /**
@@ -96,7 +96,7 @@ export class SeriesSelector implements Operator<{ images: LoadedImages }, { sele
       return { selected: { kind: 'dicom', series: (all[0] as NamedSeries).series, all } };
     }
     const series = selections ? selectByRules(ordered, selections) : this.#selectByModality(ordered);
-    return { selected: { kind: 'dicom', series, all: [{ name: selections?.[0]?.name ?? '', series }] } };
+    return { selected: { kind: 'dicom', series } };
   }
 
   #selectByModality(ordered: readonly SourceSeries[]): SourceSeries {

@@ -46,7 +46,7 @@ export class SeriesToVolume implements Operator<{ selected: SelectedImage }, { i
       return { image: { volume, slices: undefined, images } };
     }
     const image = await volumeOf(selected.series, context);
-    if (selected.all.length === 1) return { image };
+    if (!selected.all) return { image };
     const images: NamedVolume[] = [];
     for (const [n, { name, series }] of selected.all.entries()) {
       const volume = n === 0 ? image.volume : (await volumeOf(series, context)).volume;

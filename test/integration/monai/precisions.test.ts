@@ -43,8 +43,9 @@ async function run(name: string, gainsFromBatches = false) {
   const { signature } = await sessions.pool.load(key, path, never);
   bundle.checkNetwork(signature);
   const network = sessions.networks.networkOf(key, signature, 2, gainsFromBatches);
-  const image = { data: voxels, shape, affineRas: identity };
-  const { channels } = await bundle.run(image, { pool: new InThreadPool(), signal: never, network, progress: () => {} });
+  const options = { pool: new InThreadPool(), signal: never, network, progress: () => {} };
+  const { channels } = await bundle.run({ data: voxels, shape, affineRas: identity }, options);
+  await sessions.pool.unload(key);
   return channels as readonly Float32Array[];
 }
 
@@ -63,13 +64,13 @@ async function difference(name: string, gainsFromBatches = false): Promise<numbe
 
 it.each([
   ['float16', 2e-3],
-  ['bfloat16 weights', 1e-6],
+  ['bfloat16 weights', 4e-3],
   ['int8 QDQ', 0.03],
   ['int8 operators', 0.03],
 ])('runs a network in %s', async (name, tolerance) => {
   const worst = await difference(name);
   expect(worst).toBeLessThan(tolerance);
-  if (name !== 'bfloat16 weights') expect(worst).toBeGreaterThan(0);
+  expect(worst).toBeGreaterThan(0);
 });
 
 it('runs several windows at once where that is a gain', async () => {
