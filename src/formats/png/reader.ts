@@ -41,12 +41,12 @@ export function readPng(bytes: Uint8Array): Volume[] {
     if (depth === 16) {
       const plane = new Uint16Array(pixels);
       for (let p = 0; p < pixels; p++) plane[p] = rows.readUInt16BE((p * samples + channel) * 2);
-      return { data: plane, shape, affineRas: identityAffine };
+      return { data: plane, shape, affineRas: identityAffine, isPlane: true };
     }
     const plane = new Uint8Array(pixels);
     for (let p = 0; p < pixels; p++)
       plane[p] = isPalette ? colourOf(palette, rows[p] as number, channel) : (rows[p * samples + channel] as number);
-    return { data: plane, shape, affineRas: identityAffine };
+    return { data: plane, shape, affineRas: identityAffine, isPlane: true };
   });
 }
 

@@ -101,3 +101,8 @@ it('gives the images to a bundle with several keys by their names', async () => 
   expect(await echoed(['image', 'other'], [named('other', 5), named('image', 6)])).toEqual({ count: 2, channels: [6] });
   await expect(echoed(['image', 'other'], [named('image', 5), named('x', 6)])).rejects.toThrow(/other was not given/);
 });
+
+it('gives no picture to a model of volumes', async () => {
+  const picture = { name: '', volume: { ...volume(new Uint8Array(4), [2, 2, 1], grid(1)), isPlane: true } };
+  await expect(echoed(['image'], [picture, picture])).rejects.toThrow(/takes volumes; the input is a plane/);
+});
