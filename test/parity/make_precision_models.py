@@ -51,5 +51,5 @@ if __name__ == "__main__":
     models = {"float32": full, "float16": half, "bfloat16 weights": brain,
               "int8 QDQ": quantised(full, QuantFormat.QDQ), "int8 operators": quantised(full, QuantFormat.QOperator)}
     with open(sys.argv[1], "w") as out:
-        json.dump({k: base64.b64encode(m.SerializeToString()).decode() for k, m in models.items()}, out, indent=1)
+        json.dump({k: base64.b64encode(m.SerializeToString()).decode() for k, m in models.items()}, out, indent=2)
         out.write("\n")

@@ -114,7 +114,12 @@ export class CompiledBundle {
     const context: RunContext = { pool: options.pool, signal: options.signal };
     const network = bindNetwork(options.network, this.metadata, io);
     const isFlat = spatialRank(network.input) === 2 && !inferer.takesVolumes;
-    if (!isFlat && Object.values(volumes).flat().some(({ isPlane }) => isPlane))
+    if (
+      !isFlat &&
+      Object.values(volumes)
+        .flat()
+        .some(({ isPlane }) => isPlane)
+    )
       throw new EndpointError('unprocessable_image', 'The model takes volumes; the input is a plane.');
     const data = await this.#preprocessed(volumes, options, isFlat);
     options.progress('inference', 0);
