@@ -9,14 +9,19 @@ const bigBytes = 64 * 1024 * 1024;
 export class HeldAnswers {
   readonly #bytes: number;
   readonly #most: number;
+  readonly #patienceMs: number;
   readonly #waiting = new Map<number, () => void>();
   readonly #memory = new Map<number, Uint8Array<SharedArrayBuffer>>();
   readonly #free: Uint8Array<SharedArrayBuffer>[] = [];
   #next = 0;
 
-  /** @param bytes - of an answer; 0 where nobody knows */
-  constructor(bytes: number) {
+  /**
+   * @param bytes - of an answer; 0 where nobody knows
+   * @param patienceMs - how long an answer waits at most: memory is worth less than the request
+   */
+  constructor(bytes: number, patienceMs = 60_000) {
     this.#bytes = bytes;
+    this.#patienceMs = patienceMs;
     this.#most = Math.max(1, Math.floor(heldBytes / Math.max(1, bytes)));
   }
 
@@ -28,8 +33,16 @@ export class HeldAnswers {
 
   #admit(index: number): Promise<void> {
     return new Promise((resolve) => {
-      if (index < this.#next + this.#most) resolve();
-      else this.#waiting.set(index, resolve);
+      if (index < this.#next + this.#most) {
+        resolve();
+        return;
+      }
+      // The first one may have to run again, after a crash, on a place that those who wait here hold.
+      const late = setTimeout(resolve, this.#patienceMs).unref();
+      this.#waiting.set(index, () => {
+        clearTimeout(late);
+        resolve();
+      });
     });
   }
 
