@@ -98,12 +98,13 @@ export function settleColumns(input: SettleInput): boolean {
   const { data, channels, shape } = columns;
   const nz = shape[2];
   const divisors = new Float32Array(nz);
+  const starts = new Array<number>(channels);
   let allNumbers = true;
   for (let x = from; x < to; x++) {
     for (let row = y[0]; row < y[1]; row++) {
       fillDivisors(divisors, input, x, row);
       const base = columnStart(columns, x, row);
-      const starts = Array.from({ length: channels }, (_, c) => base + c * nz);
+      for (let c = 0; c < channels; c++) starts[c] = base + c * nz;
       for (const start of starts) {
         for (let z = 0; z < nz; z++) {
           const value = Math.fround((data[start + z] as number) / (divisors[z] as number));
