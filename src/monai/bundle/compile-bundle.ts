@@ -7,7 +7,8 @@ import { compileTransforms, fused } from './compose.ts';
 import { ConfigDocument } from './config-document.ts';
 import { readFirstOf } from './config-file.ts';
 import { Component, describeValue } from './config-value.ts';
-import { followKeys } from './data-flow.ts';
+import { followKeys, predictionKey } from './data-flow.ts';
+import { labelTailOf } from './label-tail.ts';
 import { readMetadata } from './metadata.ts';
 import type { IoNames } from './network-names.ts';
 import { unsupported } from './unsupported.ts';
@@ -42,7 +43,10 @@ export async function compileBundle(dir: string, io: IoNames = {}): Promise<Comp
   const scope: CompileScope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined };
   const postprocessing = compileTransforms(section('postprocessing'), file, 'postprocessing', scope);
   const flow = followKeys(preprocessing, postprocessing, file);
-  return new CompiledBundle({ metadata, io, flow, preprocessing, inferer, postprocessing: fused(postprocessing) });
+  const labelTail = labelTailOf(postprocessing, predictionKey);
+  const afterLabels = fused(postprocessing.slice(labelTail?.steps ?? 0));
+  const post = { postprocessing: fused(postprocessing), labelTail, afterLabels };
+  return new CompiledBundle({ metadata, io, flow, preprocessing, inferer, ...post });
 }
 
 function compileInferer(value: ReturnType<ConfigDocument['resolve']>, file: string): Inferer {
