@@ -2,7 +2,6 @@ import type { Connectivity } from '../../compute/kernels/components.ts';
 import { fillHolesInPlace, keepLargestInPlace, labelsIn, removeSmallInPlace } from '../../compute/kernels/connected.ts';
 import type { KernelArray } from '../../compute/kernels/shared-arrays.ts';
 import { EndpointError } from '../../errors.ts';
-import { spacingMm } from '../../imaging/affine.ts';
 import type { StridedImage } from '../../imaging/strided-image.ts';
 import type { Arguments } from '../arguments.ts';
 import { isList } from '../bundle/config-value.ts';
@@ -58,7 +57,7 @@ export const removeSmallObjectsd: TransformDefinition = {
     const change = async (image: MetaImage, _n: number, context: RunContext): Promise<MetaImage> => {
       if (image.voxels.channels !== 1)
         throw new EndpointError('unsupported_bundle', 'RemoveSmallObjects of several channels is not supported.');
-      const voxelMeasure = spacingMm(image.affineRas).reduce((product, step) => product * step, 1) || 1;
+      const voxelMeasure = voxelSize(image);
       const voxels = await writableVoxels(image, context);
       const options = { minSize: byMeasure ? Math.ceil(minSize / voxelMeasure) : minSize };
       const labels = await labelsIn(voxels, 0, context.pool, context.signal);
@@ -75,6 +74,19 @@ export const removeSmallObjectsd: TransformDefinition = {
     return eachImage(args, keys, change);
   },
 };
+
+/** Product of the steps of the axes that the bundle sees, as MONAI takes them from that part of the affine alone. */
+function voxelSize(image: MetaImage): number {
+  const { affineRas } = image;
+  const dims = spatialDimsOf(image);
+  let product = 1;
+  for (let column = 0; column < dims; column++) {
+    let sum = 0;
+    for (let row = 0; row < dims; row++) sum += (affineRas[(row * 4 + column) as 0] as number) ** 2;
+    product *= Math.sqrt(sum) || 1;
+  }
+  return product;
+}
 
 /** MONAI `FillHolesd`: holes that a label encloses become that label. */
 export const fillHolesd: TransformDefinition = {
