@@ -8,7 +8,6 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { InThreadPool } from '../../src/compute/pool.ts';
 import { EndpointError } from '../../src/errors.ts';
-import type { Affine } from '../../src/imaging/affine.ts';
 import type { MetaImage } from '../../src/monai/meta-image.ts';
 import { appliedTo, type ImageArray, madeImage, valuesOf } from '../support/transform-images.ts';
 import { type TransformCase, transformCases } from './transform-cases.ts';
