@@ -15,23 +15,42 @@ export interface CastInput extends Slab {
 
 /** Casts a slab of every channel. */
 export function castSlab({ source, starts, target, targetStarts, kind, from, to }: CastInput): void {
-  const convert = converters[kind];
   starts.forEach((start, c) => {
-    const shift = (targetStarts[c] as number) - start;
-    for (let i = start + from; i < start + to; i++) target[i + shift] = convert(source[i] as number);
+    loops[kind](source, target, start + from, start + to, (targetStarts[c] as number) - start);
   });
 }
 
-const converters: Readonly<Record<CastKind, (value: number) => number>> = {
-  float16: roundToHalf,
-  int8: (value) => (value << 24) >> 24,
-  uint8: (value) => value & 0xff,
-  int16: (value) => (value << 16) >> 16,
-  uint16: (value) => value & 0xffff,
-  int32: (value) => value | 0,
-  uint32: (value) => value >>> 0,
-  int64: (value) => Math.trunc(value) + 0,
-  bool: (value) => (value === 0 ? 0 : 1),
+type Loop = (source: VoxelArray, target: KernelArray, from: number, to: number, shift: number) => void;
+
+// One loop for each type: a call for each voxel would cost more than the cast.
+const loops: Readonly<Record<CastKind, Loop>> = {
+  float16: (source, target, from, to, shift) => {
+    for (let i = from; i < to; i++) target[i + shift] = roundToHalf(source[i] as number);
+  },
+  int8: (source, target, from, to, shift) => {
+    for (let i = from; i < to; i++) target[i + shift] = ((source[i] as number) << 24) >> 24;
+  },
+  uint8: (source, target, from, to, shift) => {
+    for (let i = from; i < to; i++) target[i + shift] = (source[i] as number) & 0xff;
+  },
+  int16: (source, target, from, to, shift) => {
+    for (let i = from; i < to; i++) target[i + shift] = ((source[i] as number) << 16) >> 16;
+  },
+  uint16: (source, target, from, to, shift) => {
+    for (let i = from; i < to; i++) target[i + shift] = (source[i] as number) & 0xffff;
+  },
+  int32: (source, target, from, to, shift) => {
+    for (let i = from; i < to; i++) target[i + shift] = (source[i] as number) | 0;
+  },
+  uint32: (source, target, from, to, shift) => {
+    for (let i = from; i < to; i++) target[i + shift] = (source[i] as number) >>> 0;
+  },
+  int64: (source, target, from, to, shift) => {
+    for (let i = from; i < to; i++) target[i + shift] = Math.trunc(source[i] as number) + 0;
+  },
+  bool: (source, target, from, to, shift) => {
+    for (let i = from; i < to; i++) target[i + shift] = source[i] === 0 ? 0 : 1;
+  },
 };
 
 /** The nearest number that half precision holds, halves to even; beyond 65,504 infinity. */

@@ -51,9 +51,15 @@ export function voxelExpressionSlab(input: VoxelExpressionInput): void {
   for (let at = from; at < to; at += block) {
     const count = Math.min(block, to - at);
     for (const [channel, step] of steps.entries()) {
-      target.set(step(at, count).subarray(0, count), (targetStarts[channel] as number) + at);
+      store(step(at, count), target, (targetStarts[channel] as number) + at, count);
     }
   }
+}
+
+/** A loop where types differ: `set` converts far more slowly. */
+function store(values: Float32Array, target: KernelArray, start: number, count: number): void {
+  if (target instanceof Float32Array) target.set(values.subarray(0, count), start);
+  else for (let i = 0; i < count; i++) target[start + i] = values[i] as number;
 }
 
 function compile(expression: VoxelExpression, input: VoxelExpressionInput): Step {
@@ -65,7 +71,9 @@ function compile(expression: VoxelExpression, input: VoxelExpressionInput): Step
     case 'channel': {
       const start = input.starts[expression.channel] as number;
       return (at, count) => {
-        out.set(input.source.subarray(start + at, start + at + count));
+        const { source } = input;
+        if (source instanceof Float32Array) return source.subarray(start + at, start + at + count);
+        for (let i = 0; i < count; i++) out[i] = source[start + at + i] as number;
         return out;
       };
     }

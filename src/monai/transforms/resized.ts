@@ -1,5 +1,6 @@
 import type { AxisSamples } from '../../compute/kernels/axis-samples.ts';
 import { resampleConfidentArgmax } from '../../compute/kernels/confident-argmax.ts';
+import { interpolate } from '../../compute/kernels/interpolate.ts';
 import { resampleSeparable } from '../../compute/kernels/resample.ts';
 import { resizeArea } from '../../compute/kernels/resize-area.ts';
 import { sharedImage } from '../../compute/kernels/shared-arrays.ts';
@@ -107,7 +108,8 @@ async function toShape(
   }
   const type = mode === 'linear' ? 'float32' : storedType(voxels.data);
   const target = sharedImage(type, voxels.channels, shape, order);
-  await resampleSeparable(voxels, target, samplesOf(voxels.shape, shape, mode, alignCorners), pool, signal);
+  const resample = mode === 'linear' ? interpolate : resampleSeparable;
+  await resample(voxels, target, samplesOf(voxels.shape, shape, mode, alignCorners), pool, signal);
   return { ...image, voxels: target, owned: true, fromArgmax: image.fromArgmax && mode !== 'linear' };
 }
 
