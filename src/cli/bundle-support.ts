@@ -47,6 +47,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
             ...compileTransforms(step, found.file, 'preprocessing', {
               preprocessing: [],
               preprocessingRoot: undefined,
+              bareKey: 'image',
             }),
           );
         }),
@@ -62,7 +63,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
         }),
       );
     }
-    const scope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined };
+    const scope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined, bareKey: 'pred' };
     for (const step of await stepsOf(await sectionValue(document, 'postprocessing'))) {
       steps.push(
         await trySection('postprocessing', step, () => {

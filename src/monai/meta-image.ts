@@ -22,6 +22,8 @@ export interface MetaImage {
   readonly owned: boolean;
   /** True when the values are channel numbers from an argmax. */
   readonly fromArgmax: boolean;
+  /** 2 for a plane: the third axis, of length 1, is then none for the bundle. Absent: a volume. */
+  readonly spatialDims?: 2 | 3 | undefined;
 }
 
 /** An invertible operation that was applied to an image. */

@@ -7,7 +7,7 @@ import { compileTransforms, fused } from './compose.ts';
 import { ConfigDocument } from './config-document.ts';
 import { readFirstOf } from './config-file.ts';
 import { Component, describeValue } from './config-value.ts';
-import { followKeys } from './data-flow.ts';
+import { followKeys, predictionKey } from './data-flow.ts';
 import { readMetadata } from './metadata.ts';
 import type { IoNames } from './network-names.ts';
 import { unsupported } from './unsupported.ts';
@@ -36,10 +36,14 @@ export async function compileBundle(dir: string, io: IoNames = {}): Promise<Comp
     return document.resolve(name);
   };
   const root = section('preprocessing');
-  const empty: CompileScope = { preprocessing: [], preprocessingRoot: undefined };
+  const empty: CompileScope = { preprocessing: [], preprocessingRoot: undefined, bareKey: 'image' };
   const preprocessing = compileTransforms(root, file, 'preprocessing', empty);
   const inferer = compileInferer(section('inferer'), file);
-  const scope: CompileScope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined };
+  const scope: CompileScope = {
+    preprocessing,
+    preprocessingRoot: root instanceof Component ? root : undefined,
+    bareKey: predictionKey,
+  };
   const postprocessing = compileTransforms(section('postprocessing'), file, 'postprocessing', scope);
   const flow = followKeys(preprocessing, postprocessing, file);
   return new CompiledBundle({ metadata, io, flow, preprocessing, inferer, postprocessing: fused(postprocessing) });

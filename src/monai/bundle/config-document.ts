@@ -1,4 +1,12 @@
-import { Component, type ConfigNode, type ConfigValue, Constant, isDictionary, isList } from './config-value.ts';
+import {
+  Component,
+  type ConfigNode,
+  type ConfigValue,
+  Constant,
+  isDictionary,
+  isList,
+  Lambda,
+} from './config-value.ts';
 import { evaluateExpression, isTrue } from './expression-evaluator.ts';
 import { parseExpression } from './expression-parser.ts';
 import { ExpressionError } from './expression-tokens.ts';
@@ -133,7 +141,13 @@ export class ConfigDocument {
   }
 
   #weigh(value: ConfigValue, path: string): number {
-    if (value === null || typeof value !== 'object' || value instanceof Constant || value instanceof Component)
+    if (
+      value === null ||
+      typeof value !== 'object' ||
+      value instanceof Constant ||
+      value instanceof Component ||
+      value instanceof Lambda
+    )
       return 1;
     const known = this.#weights.get(value);
     if (known !== undefined) return known;

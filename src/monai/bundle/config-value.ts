@@ -1,3 +1,5 @@
+import type { Expression } from './expression-parser.ts';
+
 /**
  * A `_target_` of the configuration. Its arguments are evaluated when they are asked for: what it means, and whether it
  * is supported at all, is looked up first.
@@ -38,6 +40,17 @@ export class Constant {
   }
 }
 
+/** A lambda: its body is never run as Python; the component that takes it looks whether it knows what it means. */
+export class Lambda {
+  readonly parameter: string;
+  readonly body: Expression;
+
+  constructor(parameter: string, body: Expression) {
+    this.parameter = parameter;
+    this.body = body;
+  }
+}
+
 /** What a place of the configuration evaluates to. */
 export type ConfigValue =
   | null
@@ -47,6 +60,7 @@ export type ConfigValue =
   | readonly ConfigValue[]
   | ReadonlyMap<string, ConfigValue>
   | Constant
+  | Lambda
   | Component;
 
 /** The document as it was read: dictionaries are maps, so that no key can reach an object's prototype. */
@@ -62,6 +76,7 @@ export function describeValue(value: ConfigValue): string {
   if (isList(value)) return `a list of ${value.length}`;
   if (isDictionary(value)) return 'a dictionary';
   if (value instanceof Component) return `the component ${value.target}`;
+  if (value instanceof Lambda) return 'a lambda';
   if (value instanceof Constant) return `the ${value.kind} ${value.name}`;
   return String(value);
 }

@@ -1,4 +1,4 @@
-import { type ConfigValue, Constant, describeValue, isDictionary, isList } from './config-value.ts';
+import { type ConfigValue, Constant, describeValue, isDictionary, isList, Lambda } from './config-value.ts';
 import type { Expression } from './expression-parser.ts';
 import { ExpressionError } from './expression-tokens.ts';
 import { callFunction, namedValue } from './python-names.ts';
@@ -22,8 +22,13 @@ export function evaluateExpression(node: Expression, resolve: (id: string) => Co
       return resolve(node.id);
     case 'name':
       return namedValue(node.name);
-    case 'call':
+    case 'call': {
+      const [keyword] = node.keywords.keys();
+      if (keyword !== undefined) throw new ExpressionError(`${node.name} with '${keyword.slice(0, 40)}='`);
       return bounded(callFunction(node.name, node.args.map(evaluate)));
+    }
+    case 'lambda':
+      return new Lambda(node.parameter, node.body);
     case 'list':
       return node.items.map(evaluate);
     case 'dictionary':

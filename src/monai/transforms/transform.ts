@@ -31,10 +31,14 @@ export interface CompileScope {
   readonly preprocessing: readonly Transform[];
   /** The `Compose` that they come from. */
   readonly preprocessingRoot: Component | undefined;
+  /** The image that a transform without keys works on. */
+  readonly bareKey: string;
 }
 
 /** Entry of the registry: a target by MONAI's class name, and how its arguments make a transform. */
 export interface TransformDefinition {
   readonly target: string;
+  /** True where there is no twin for a bare image: it is about keys. */
+  readonly needsKeys?: boolean;
   compile(args: Arguments, scope: CompileScope): Transform;
 }
