@@ -36,11 +36,20 @@ export function followKeys(pre: readonly Transform[], post: readonly Transform[]
         );
     }
     for (const key of transform.addsChannel ?? []) withChannel.set(key, true);
+    for (const { key, like } of transform.makes ?? []) withChannel.set(key, withChannel.get(like) ?? true);
+    if (transform.leaves) for (const key of [...withChannel.keys()]) if (!transform.leaves(key)) withChannel.delete(key);
   };
+  const loads = [...new Set(pre.flatMap((transform) => (transform.loads ?? []).map(({ key }) => key)))];
+  if (loads.length === 0) {
+    // Without a loader the bundle is given arrays that are channels first (a data set of patches).
+    for (const key of pre[0]?.keys ?? ['image']) {
+      loads.push(key);
+      withChannel.set(key, true);
+    }
+  }
   for (const transform of pre) check(transform);
-  const loads = [...withChannel.keys()];
-  const networkInput = withChannel.has('image') ? 'image' : loads[0];
-  if (networkInput === undefined || (loads.length > 1 && networkInput !== 'image'))
+  const networkInput = withChannel.has('image') ? 'image' : [...withChannel.keys()][0];
+  if (networkInput === undefined || (withChannel.size > 1 && networkInput !== 'image'))
     throw unsupported("The preprocessing must give the image 'image'.", { file, place: 'preprocessing' });
   if (!withChannel.get(networkInput))
     throw unsupported(`The image '${networkInput}' reaches the network without a channel axis.`, {

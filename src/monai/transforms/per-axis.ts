@@ -8,7 +8,7 @@ export type Triple = readonly [number, number, number];
 /** One number for all spatial axes, or one for each. */
 export type PerAxis = number | readonly number[];
 
-/** Reads an argument with one number for all axes or one for each of two or three (`whole`: only whole numbers). */
+/** Reads an argument with one number for all axes or one for each (`whole`: only whole numbers). */
 export function readPerAxis(args: Arguments, name: string, whole: boolean, fallback?: PerAxis): PerAxis {
   const value = args.raw(name);
   if (value === undefined && fallback !== undefined) return fallback;
@@ -19,8 +19,8 @@ export function readPerAxis(args: Arguments, name: string, whole: boolean, fallb
   throw args.refuse(`'${name}' must be a ${whole ? 'whole ' : ''}number or a list with one for each axis`);
 }
 
-/** Number of spatial axes that the bundle sees. */
-export const spatialDimsOf = (image: MetaImage): 2 | 3 => image.spatialDims ?? 3;
+/** Number of spatial axes that the bundle sees: an image of one plane counts as flat unless it is said to be a volume. */
+export const spatialDimsOf = (image: MetaImage): 2 | 3 => image.spatialDims ?? (image.voxels.shape[2] === 1 ? 2 : 3);
 
 /**
  * The numbers of the three axes; a plane's third gets `neutral`.
@@ -30,12 +30,12 @@ export const spatialDimsOf = (image: MetaImage): 2 | 3 => image.spatialDims ?? 3
 export function forAxes(value: PerAxis, image: MetaImage, neutral: number): Triple {
   const count = spatialDimsOf(image);
   const list = typeof value === 'number' ? [value, value, value].slice(0, count) : value;
-  if (list.length !== count)
-    throw new EndpointError(
-      'unprocessable_image',
-      `The bundle has settings for images of ${list.length} axes; this one has ${count}.`,
-    );
-  return (count === 3 ? list : [...list, neutral]) as unknown as Triple;
+  if (list.length === 3 && image.spatialDims !== 2) return list as unknown as Triple;
+  if (list.length === 2 && count === 2) return [...list, neutral] as unknown as Triple;
+  throw new EndpointError(
+    'unprocessable_image',
+    `The bundle has settings for images of ${list.length} axes; this one has ${count}.`,
+  );
 }
 
 /** Sizes that are not positive take the image's own (MONAI `fall_back_tuple`). */

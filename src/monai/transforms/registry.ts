@@ -1,4 +1,5 @@
 import { activationsd } from './activationsd.ts';
+import { addLabelAsGuidanced } from './add-label-as-guidanced.ts';
 import { asDiscreted } from './as-discreted.ts';
 import { castToTyped } from './cast-to-typed.ts';
 import { fillHolesd, keepLargestConnectedComponentd, removeSmallObjectsd } from './component-transforms.ts';
@@ -8,6 +9,14 @@ import { centerScaleCropd, centerSpatialCropd, resizeWithPadOrCropd, spatialCrop
 import { ensureChannelFirstd } from './ensure-channel-firstd.ts';
 import { ensureTyped } from './ensure-typed.ts';
 import { invertd } from './invertd.ts';
+import {
+  concatItemsd,
+  copyItemsd,
+  deleteItemsd,
+  repeatChanneld,
+  selectItemsd,
+  splitDimd,
+} from './items.ts';
 import { lambdad } from './lambdad.ts';
 import { loadImaged } from './load-imaged.ts';
 import { normalizeIntensityd } from './normalize-intensityd.ts';
@@ -23,6 +32,7 @@ import type { TransformDefinition } from './transform.ts';
 
 const definitions: readonly TransformDefinition[] = [
   activationsd,
+  addLabelAsGuidanced,
   asDiscreted,
   borderPadd,
   castToTyped,
@@ -50,6 +60,12 @@ const definitions: readonly TransformDefinition[] = [
   spacingd,
   spatialCropd,
   spatialPadd,
+  concatItemsd,
+  copyItemsd,
+  deleteItemsd,
+  repeatChanneld,
+  selectItemsd,
+  splitDimd,
   ...containerTransforms,
 ];
 

@@ -14,6 +14,10 @@ export interface Transform {
   readonly ignoresChannel?: boolean | undefined;
   /** Keys that it reads or changes. */
   readonly keys: readonly string[];
+  /** Keys that it makes, each with the channel axis that another has. */
+  readonly makes?: readonly { readonly key: string; readonly like: string }[] | undefined;
+  /** Whether a key is still there afterwards, where the transform drops some. */
+  leaves?(key: string): boolean;
   /** Images that the bundle asks to be saved. */
   readonly saves?: readonly string[] | undefined;
   /** One transform that does the work of this and the next, when there is such a one. */
