@@ -37,7 +37,11 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
   const steps: StepSupport[] = [];
   const found = await readFirstOf(bundleDir, configFiles);
   if (found) {
-    const document = new ConfigDocument(found.root, found.file);
+    const document = new ConfigDocument(
+      found.root,
+      found.file,
+      (await readFirstOf(bundleDir, ['configs/metadata.json']))?.root,
+    );
     const preprocessing: Transform[] = [];
     const root = await sectionValue(document, 'preprocessing');
     for (const step of await stepsOf(root)) {

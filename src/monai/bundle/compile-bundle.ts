@@ -12,6 +12,7 @@ import { readMetadata } from './metadata.ts';
 import type { IoNames } from './network-names.ts';
 import { unsupported } from './unsupported.ts';
 
+const metadataFile = 'configs/metadata.json';
 const configFiles = ['configs/inference.json', 'configs/inference.yaml', 'configs/inference.yml'] as const;
 
 /**
@@ -30,7 +31,7 @@ export async function compileBundle(dir: string, io: IoNames = {}): Promise<Comp
       place: '',
     });
   const { file } = found;
-  const document = new ConfigDocument(found.root, file);
+  const document = new ConfigDocument(found.root, file, (await readFirstOf(dir, [metadataFile]))?.root);
   const section = (name: string) => {
     if (!document.has(name)) throw unsupported(`The configuration has no section '${name}'.`, { file, place: '' });
     return document.resolve(name);
@@ -45,7 +46,7 @@ export async function compileBundle(dir: string, io: IoNames = {}): Promise<Comp
     bareKey: predictionKey,
   };
   const postprocessing = compileTransforms(section('postprocessing'), file, 'postprocessing', scope);
-  const flow = followKeys(preprocessing, postprocessing, file);
+  const flow = followKeys(preprocessing, postprocessing, file, metadata);
   return new CompiledBundle({ metadata, io, flow, preprocessing, inferer, postprocessing: fused(postprocessing) });
 }
 

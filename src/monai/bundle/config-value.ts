@@ -29,12 +29,12 @@ export class Component {
   }
 }
 
-/** A name of Python's side that stands for itself: an element type (`float32`) or a device (`cpu`). */
+/** A name of Python's side that stands for itself: an element type (`float32`), a device (`cpu`), a file's text (by its path). */
 export class Constant {
-  readonly kind: 'dtype' | 'device';
+  readonly kind: 'dtype' | 'device' | 'text of';
   readonly name: string;
 
-  constructor(kind: 'dtype' | 'device', name: string) {
+  constructor(kind: 'dtype' | 'device' | 'text of', name: string) {
     this.kind = kind;
     this.name = name;
   }

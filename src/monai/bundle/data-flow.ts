@@ -1,4 +1,5 @@
 import type { Transform } from '../transforms/transform.ts';
+import type { BundleMetadata } from './metadata.ts';
 import { unsupported } from './unsupported.ts';
 
 /** Keys of the images before and after the network. */
@@ -20,12 +21,19 @@ export const predictionKey = 'pred';
  *
  * @throws EndpointError `unsupported_bundle`: an image is used before it exists, or as channels when it has no channel axis
  */
-export function followKeys(pre: readonly Transform[], post: readonly Transform[], file: string): DataFlow {
+export function followKeys(
+  pre: readonly Transform[],
+  post: readonly Transform[],
+  file: string,
+  metadata: Pick<BundleMetadata, 'inputs'>,
+): DataFlow {
+  const isStacked = (key: string): boolean => metadata.inputs.some((one) => one.key === key && (one.channels ?? 1) > 1);
   const withChannel = new Map<string, boolean>();
   const check = (transform: Transform): void => {
     const refuse = (what: string) =>
       unsupported(what, { file, place: transform.component.place }, transform.component.target);
-    for (const { key, channelFirst } of transform.loads ?? []) withChannel.set(key, channelFirst);
+    // Several files of one key are stacked as channels when they are read.
+    for (const { key, channelFirst } of transform.loads ?? []) withChannel.set(key, channelFirst || isStacked(key));
     for (const key of transform.keys) {
       const channel = withChannel.get(key);
       if (channel === undefined)
@@ -37,7 +45,8 @@ export function followKeys(pre: readonly Transform[], post: readonly Transform[]
     }
     for (const key of transform.addsChannel ?? []) withChannel.set(key, true);
     for (const { key, like } of transform.makes ?? []) withChannel.set(key, withChannel.get(like) ?? true);
-    if (transform.leaves) for (const key of [...withChannel.keys()]) if (!transform.leaves(key)) withChannel.delete(key);
+    if (transform.leaves)
+      for (const key of [...withChannel.keys()]) if (!transform.leaves(key)) withChannel.delete(key);
   };
   const loads = [...new Set(pre.flatMap((transform) => (transform.loads ?? []).map(({ key }) => key)))];
   if (loads.length === 0) {

@@ -11,10 +11,15 @@ const maxLength = 100_000;
  * and the right side of a decided `and`/`or` are not.
  *
  * @param resolve - value of a reference; throws when there is none
+ * @param parsedFile - content of a JSON file that the expression reads
  * @throws ExpressionError on anything outside the grammar's whitelist or with the wrong types
  */
-export function evaluateExpression(node: Expression, resolve: (id: string) => ConfigValue): ConfigValue {
-  const evaluate = (child: Expression): ConfigValue => evaluateExpression(child, resolve);
+export function evaluateExpression(
+  node: Expression,
+  resolve: (id: string) => ConfigValue,
+  parsedFile: (path: string) => ConfigValue = unknownFile,
+): ConfigValue {
+  const evaluate = (child: Expression): ConfigValue => evaluateExpression(child, resolve, parsedFile);
   switch (node.kind) {
     case 'literal':
       return node.value;
@@ -25,7 +30,11 @@ export function evaluateExpression(node: Expression, resolve: (id: string) => Co
     case 'call': {
       const [keyword] = node.keywords.keys();
       if (keyword !== undefined) throw new ExpressionError(`${node.name} with '${keyword.slice(0, 40)}='`);
-      return bounded(callFunction(node.name, node.args.map(evaluate)));
+      const args = node.args.map(evaluate);
+      const [first] = args;
+      if (node.name === 'json.loads' && args.length === 1 && first instanceof Constant && first.kind === 'text of')
+        return parsedFile(first.name);
+      return bounded(callFunction(node.name, args));
     }
     case 'lambda':
       return new Lambda(node.parameter, node.body);
@@ -53,6 +62,10 @@ export function evaluateExpression(node: Expression, resolve: (id: string) => Co
         node.bounds.map((bound) => (bound === undefined ? null : evaluate(bound))),
       );
   }
+}
+
+function unknownFile(): never {
+  throw new ExpressionError('no file is read here');
 }
 
 /** Python's truth of a value. */

@@ -144,10 +144,23 @@ class Parser {
     let expression = this.#atom();
     for (;;) {
       if (this.#take('operator', '[')) expression = this.#subscript(expression);
+      else if (this.#isPath(expression) && this.#take('operator', '.')) expression = this.#pathContent(expression);
       else if (this.#next.text === '.' || this.#next.text === '(') {
         throw new ExpressionError('attributes and calls are supported on the listed names only');
       } else return expression;
     }
+  }
+
+  #isPath(expression: Expression): expression is Extract<Expression, { kind: 'call' }> {
+    return expression.kind === 'call' && (expression.name === 'pathlib.Path' || expression.name === 'Path');
+  }
+
+  /** `pathlib.Path(p).read_text()` as one call. */
+  #pathContent(path: Extract<Expression, { kind: 'call' }>): Expression {
+    if (!this.#take('name', 'read_text')) throw this.#unexpected();
+    this.#expect('operator', '(');
+    this.#expect('operator', ')');
+    return { ...path, name: 'pathlib.Path.read_text' };
   }
 
   #subscript(of: Expression): Expression {

@@ -58,8 +58,7 @@ export const removeSmallObjectsd: TransformDefinition = {
     const change = async (image: MetaImage, _n: number, context: RunContext): Promise<MetaImage> => {
       if (image.voxels.channels !== 1)
         throw new EndpointError('unsupported_bundle', 'RemoveSmallObjects of several channels is not supported.');
-      const spacing = spacingMm(image.affineRas).slice(0, spatialDimsOf(image));
-      const voxelMeasure = spacing.reduce((product, step) => product * step, 1) || 1;
+      const voxelMeasure = spacingMm(image.affineRas).reduce((product, step) => product * step, 1) || 1;
       const voxels = await writableVoxels(image, context);
       const options = { minSize: byMeasure ? Math.ceil(minSize / voxelMeasure) : minSize };
       const labels = await labelsIn(voxels, 0, context.pool, context.signal);

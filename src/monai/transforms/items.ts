@@ -8,6 +8,9 @@ import { eachImage } from './each-image.ts';
 import { storedType } from './regrid.ts';
 import type { TransformDefinition } from './transform.ts';
 
+/** More channels than any network takes: stops transforms that multiply them again and again. */
+const maxChannels = 1024;
+
 /** MONAI `CopyItemsd`: the same image under other names. */
 export const copyItemsd: TransformDefinition = {
   target: 'CopyItemsd',
@@ -73,6 +76,8 @@ export async function concatenated(images: readonly MetaImage[], { pool, signal 
   const types = new Set(images.map(({ voxels }) => storedType(voxels.data)));
   const type = types.size === 1 ? ([...types][0] as 'float32') : 'float32';
   const channels = images.reduce((sum, { voxels }) => sum + voxels.channels, 0);
+  if (channels > maxChannels)
+    throw new EndpointError('unprocessable_image', `The bundle makes an image of ${channels} channels.`);
   const target = sharedImage(type, channels, shape, memoryOrderOf(first.voxels));
   let at = 0;
   for (const { voxels } of images) {

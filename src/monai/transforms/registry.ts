@@ -9,14 +9,7 @@ import { centerScaleCropd, centerSpatialCropd, resizeWithPadOrCropd, spatialCrop
 import { ensureChannelFirstd } from './ensure-channel-firstd.ts';
 import { ensureTyped } from './ensure-typed.ts';
 import { invertd } from './invertd.ts';
-import {
-  concatItemsd,
-  copyItemsd,
-  deleteItemsd,
-  repeatChanneld,
-  selectItemsd,
-  splitDimd,
-} from './items.ts';
+import { concatItemsd, copyItemsd, deleteItemsd, repeatChanneld, selectItemsd, splitDimd } from './items.ts';
 import { lambdad } from './lambdad.ts';
 import { loadImaged } from './load-imaged.ts';
 import { normalizeIntensityd } from './normalize-intensityd.ts';

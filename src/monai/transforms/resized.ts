@@ -32,6 +32,8 @@ export const resized: TransformDefinition = {
     const sizeMode = args.choice('size_mode', ['all', 'longest'], 'all');
     if (sizeMode === 'longest' && typeof size !== 'number')
       throw args.refuse("'spatial_size' must be one number where 'size_mode' is longest");
+    if (sizeMode === 'all' && typeof size === 'number')
+      throw args.refuse("'spatial_size' must be a list with a number for each axis");
     const modes = args.perKey<ResizeMode>(
       'mode',
       keys.length,
