@@ -34,6 +34,8 @@ function allocated<T extends KernelType>(type: T, channels: number, shape: Shape
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     const size = `${channels} × ${shape.join(' × ')}`;
-    throw new EndpointError('unprocessable_image', `The bundle makes an image of ${size} voxels: too large.`, { cause });
+    throw new EndpointError('unprocessable_image', `The bundle makes an image of ${size} voxels: too large.`, {
+      cause,
+    });
   }
 }

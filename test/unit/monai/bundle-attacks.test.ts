@@ -69,7 +69,9 @@ describe('bundles that ask for too much', () => {
   it('says so when a lambda asks for channels that are not there', async () => {
     expect((await refusal(step('Lambdad', { func: '$lambda x: x[[5]]' }))).code).toBe('unsupported_bundle');
     expect((await refusal(step('Lambdad', { func: '$lambda x: x[7:]' }))).code).toBe('unsupported_bundle');
-    expect((await refusal(step('KeepLargestConnectedComponentd', { applied_labels: 9 }))).code).toBe('unsupported_bundle');
+    expect((await refusal(step('KeepLargestConnectedComponentd', { applied_labels: 9 }))).code).toBe(
+      'unsupported_bundle',
+    );
   });
 });
 
@@ -81,7 +83,12 @@ describe('expressions that read', () => {
   it('the metadata, and nothing else', () => {
     const read = (path: string) => `$json.loads(pathlib.Path(${path}).read_text())`;
     expect(open(read("@root + '/configs/metadata.json'") + "['a']['b']").resolve('x')).toBe(3);
-    for (const path of ["'/etc/passwd'", "'/proc/self/environ'", "@root + '/configs/inference.json'", "'metadata.json'"])
+    for (const path of [
+      "'/etc/passwd'",
+      "'/proc/self/environ'",
+      "@root + '/configs/inference.json'",
+      "'metadata.json'",
+    ])
       expect(() => open(read(path)).resolve('x')).toThrow(/only the bundle's configs\/metadata.json/);
   });
 });
