@@ -13,6 +13,7 @@ import { readMetadata } from './metadata.ts';
 import type { IoNames } from './network-names.ts';
 import { unsupported } from './unsupported.ts';
 
+const metadataFile = 'configs/metadata.json';
 const configFiles = ['configs/inference.json', 'configs/inference.yaml', 'configs/inference.yml'] as const;
 
 /**
@@ -31,18 +32,22 @@ export async function compileBundle(dir: string, io: IoNames = {}): Promise<Comp
       place: '',
     });
   const { file } = found;
-  const document = new ConfigDocument(found.root, file);
+  const document = new ConfigDocument(found.root, file, (await readFirstOf(dir, [metadataFile]))?.root);
   const section = (name: string) => {
     if (!document.has(name)) throw unsupported(`The configuration has no section '${name}'.`, { file, place: '' });
     return document.resolve(name);
   };
   const root = section('preprocessing');
-  const empty: CompileScope = { preprocessing: [], preprocessingRoot: undefined };
+  const empty: CompileScope = { preprocessing: [], preprocessingRoot: undefined, bareKey: 'image' };
   const preprocessing = compileTransforms(root, file, 'preprocessing', empty);
   const inferer = compileInferer(section('inferer'), file);
-  const scope: CompileScope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined };
+  const scope: CompileScope = {
+    preprocessing,
+    preprocessingRoot: root instanceof Component ? root : undefined,
+    bareKey: predictionKey,
+  };
   const postprocessing = compileTransforms(section('postprocessing'), file, 'postprocessing', scope);
-  const flow = followKeys(preprocessing, postprocessing, file);
+  const flow = followKeys(preprocessing, postprocessing, file, metadata);
   const labelTail = labelTailOf(postprocessing, predictionKey);
   const afterLabels = fused(postprocessing.slice(labelTail?.steps ?? 0));
   const post = { postprocessing: fused(postprocessing), labelTail, afterLabels };

@@ -9,6 +9,7 @@ import type { Transform, TransformDefinition } from './transform.ts';
 /** MONAI `Invertd`: undoes the spatial transforms of the preprocessing on other images, usually the prediction. */
 export const invertd: TransformDefinition = {
   target: 'Invertd',
+  needsKeys: true,
   compile(args, scope) {
     const keys = args.keys();
     if (args.componentArgument('transform') !== scope.preprocessingRoot)
