@@ -10,7 +10,7 @@ import {
   labelDistanceOf,
   labelFaultsOf,
 } from './compare.ts';
-import type { Judge } from './judge.ts';
+import type { Judge, Judgement } from './judge.ts';
 import { type OurSide, prepareBundle } from './ours.ts';
 import type { PlannedBundle, PlannedImage } from './plan.ts';
 
@@ -74,7 +74,12 @@ async function runImage(
     answer = await ours.answer(files);
   });
   if (!answer) return { ...row, refused: refused as string, faults: [] };
-  const expected = await judge.judge({ bundleDir, files, input: planned.input ?? 'image', result: 'pred' });
+  let expected: Judgement;
+  try {
+    expected = await judge.judge({ bundleDir, files, input: planned.input ?? 'image', result: 'pred' });
+  } catch (thrown) {
+    return { ...row, faults: [thrown instanceof Error ? thrown.message : String(thrown)] };
+  }
   const preprocessed = distanceOf(answer.preprocessed, expected.preprocessed);
   const shape = expected.preprocessed.shape;
   const faults = faultsOf(preprocessed).map((fault) => `preprocessed: ${fault}`);

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ThreadPool } from '../../../src/compute/pool.ts';
 import { createConnectors } from '../../../src/connectors/drivers.ts';
+import { EndpointError } from '../../../src/errors.ts';
 import type { Volume } from '../../../src/imaging/volume.ts';
 import { compileBundle } from '../../../src/monai/bundle/compile-bundle.ts';
 import type { CompiledBundle, ResultImage } from '../../../src/monai/bundle/compiled-bundle.ts';
@@ -94,7 +95,11 @@ export class OurSide {
   async answer(files: Readonly<Record<string, string | readonly string[]>>): Promise<OurAnswer> {
     const bundle = this.#loaded?.bundle as CompiledBundle;
     const volumes: Record<string, Volume> = {};
-    for (const [key, paths] of Object.entries(files)) volumes[key] = await this.#volumeOf([paths].flat()[0] as string);
+    for (const [key, path] of Object.entries(files)) {
+      if (typeof path !== 'string')
+        throw new EndpointError('unsupported_bundle', 'An image of several files cannot be given.');
+      volumes[key] = await this.#volumeOf(path);
+    }
     const options = { pool: this.#threads, signal: never, progress: () => {} };
     const preprocessed = await bundle.preprocess(volumes, options);
     if (!this.#network) throw new Error('no network');
