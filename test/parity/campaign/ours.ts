@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ThreadPool } from '../../../src/compute/pool.ts';
 import { createConnectors } from '../../../src/connectors/drivers.ts';
-import { EndpointError } from '../../../src/errors.ts';
+import type { Network } from '../../../src/imaging/network.ts';
 import type { Volume } from '../../../src/imaging/volume.ts';
+import { createLogger } from '../../../src/logger.ts';
 import { compileBundle } from '../../../src/monai/bundle/compile-bundle.ts';
 import type { CompiledBundle, ResultImage } from '../../../src/monai/bundle/compiled-bundle.ts';
 import { readMetadata } from '../../../src/monai/bundle/metadata.ts';
@@ -55,12 +56,18 @@ export async function prepareBundle(planned: PlannedBundle, parent: string, judg
   return { dir, planned };
 }
 
+interface Loaded {
+  readonly dir: string;
+  readonly bundle: CompiledBundle;
+  readonly network: Network;
+}
+
 /** Runs bundles as the endpoint's pipeline does: real session children, compute threads, its readers. */
 export class OurSide {
   readonly #threads = new ThreadPool(2);
   readonly #sessions: TestPool;
   readonly #context = testContext({ pool: this.#threads });
-  #loaded: { readonly dir: string; readonly bundle: CompiledBundle } | undefined;
+  #loaded: Loaded | undefined;
 
   private constructor(sessions: TestPool) {
     this.#sessions = sessions;
@@ -79,12 +86,9 @@ export class OurSide {
     await this.unload();
     const bundle = await compileBundle(dir);
     const { signature } = await this.#sessions.pool.load(dir, `${dir}/models/model.onnx`, never);
-    this.#loaded = { dir, bundle };
+    this.#loaded = { dir, bundle, network: this.#sessions.networks.networkOf(dir, signature, 2) };
     bundle.checkNetwork(signature);
-    this.#network = this.#sessions.networks.networkOf(dir, signature, 2);
   }
-
-  #network: ReturnType<TestPool['networks']['networkOf']> | undefined;
 
   async unload(): Promise<void> {
     if (this.#loaded) await this.#sessions.pool.unload(this.#loaded.dir);
@@ -93,26 +97,31 @@ export class OurSide {
 
   /** Answers for the loaded bundle. */
   async answer(files: Readonly<Record<string, string | readonly string[]>>): Promise<OurAnswer> {
-    const bundle = this.#loaded?.bundle as CompiledBundle;
-    const volumes: Record<string, Volume> = {};
-    for (const [key, path] of Object.entries(files)) {
-      if (typeof path !== 'string')
-        throw new EndpointError('unsupported_bundle', 'An image of several files cannot be given.');
-      volumes[key] = await this.#volumeOf(path);
+    const { bundle, network } = this.#loaded as Loaded;
+    const volumes: Record<string, readonly Volume[]> = {};
+    for (const [key, paths] of Object.entries(files)) {
+      const read: Volume[] = [];
+      for (const path of [paths].flat()) read.push(...(await this.#volumesOf(path, bundle.imagesPerRun)));
+      volumes[key] = read;
     }
     const options = { pool: this.#threads, signal: never, progress: () => {} };
-    const preprocessed = await bundle.preprocess(volumes, options);
-    if (!this.#network) throw new Error('no network');
-    const results = await bundle.runAll(volumes, { ...options, network: this.#network });
+    const isFlat = network.inputs[0]?.dims.length === 4;
+    const preprocessed = await bundle.preprocess(volumes, options, isFlat);
+    const results = await bundle.runAll(volumes, { ...options, network });
     return { preprocessed: arrayOf(preprocessed), result: arrayOf(results.get('pred') as ResultImage) };
   }
 
-  async #volumeOf(path: string): Promise<Volume> {
-    const { sources } = createConnectors({ allowedUris: [pathToFileURL(dirname(path)).href] });
+  /** The volumes of a file or series: of a colour image one a channel. */
+  async #volumesOf(path: string, imagesPerRun: number): Promise<readonly Volume[]> {
+    const { sources } = createConnectors(
+      { allowedUris: [pathToFileURL(dirname(path)).href] },
+      createLogger('campaign', 'silent'),
+    );
     const context = { ...this.#context, scratchDir: this.#sessions.dataDir };
     const { images } = await new DicomDataLoader([{ uri: pathToFileURL(path).href }], sources).compute({}, context);
-    const { selected } = await new SeriesSelector({ isRequested: true }).compute({ images }, context);
-    return (await new SeriesToVolume().compute({ selected }, context)).image.volume;
+    if (images.kind === 'volume') return images.volumes;
+    const { selected } = await new SeriesSelector({ isRequested: true, imagesPerRun }).compute({ images }, context);
+    return [(await new SeriesToVolume().compute({ selected }, context)).image.volume];
   }
 
   async close(): Promise<void> {

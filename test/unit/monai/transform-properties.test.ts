@@ -16,7 +16,11 @@ const image = (
     .tuple(fc.integer({ min: 1, max: channels }), size, size, size, seed)
     .map(([count, x, y, z, number]) => madeImage({ shape: [count, x, y, z], content, seed: number }));
 
-const step = (target: string, args: Record<string, unknown> = {}): Record<string, unknown> => ({ _target_: target, keys: 'image', ...args });
+const step = (target: string, args: Record<string, unknown> = {}): Record<string, unknown> => ({
+  _target_: target,
+  keys: 'image',
+  ...args,
+});
 
 async function changed(source: ImageArray, ...transforms: Record<string, unknown>[]): Promise<MetaImage> {
   return (await appliedTo(transforms, { image: source })).get('image') as MetaImage;
@@ -194,7 +198,9 @@ describe('components', () => {
   it('keeps whole components only, and the largest', () =>
     fc.assert(
       fc.asyncProperty(image('mask', 1), fc.integer({ min: 1, max: 3 }), async (source, keep) => {
-        const values = valuesOf(await changed(source, step('KeepLargestConnectedComponentd', { num_components: keep })));
+        const values = valuesOf(
+          await changed(source, step('KeepLargestConnectedComponentd', { num_components: keep })),
+        );
         const more = valuesOf(
           await changed(source, step('KeepLargestConnectedComponentd', { num_components: keep + 1 })),
         );
