@@ -10,9 +10,11 @@ import { hasJudge } from './golden.ts';
 
 /** The fast part of the campaign: bundles that between them use every inferer and most transforms, on small images. */
 const part = {
-  spleen_ct_segmentation: ['CT oblique', 'CT anisotropic'],
-  swin_unetr_btcv_segmentation: ['CT turned (PIL)', 'CT cropped'],
-  renalStructures_UNEST_segmentation: ['CT cropped'],
+  spleen_ct_segmentation: ['CT oblique'],
+  pediatric_abdominal_ct_segmentation: ['CT anisotropic'],
+  wholeBody_ct_segmentation: ['CT cropped'],
+  prostate_mri_anatomy: ['MR cropped'],
+  ventricular_short_axis_3label: ['MR turned (SPL)'],
 } as const;
 
 describe.skipIf(!hasJudge)('zoo bundles with stub networks equal MONAI', () => {
