@@ -15,11 +15,16 @@ export const tablePath: string = join(root, 'docs/parity.md');
  * Digest of the covered code's content: a commit's id would change with every rebase, and with every commit that touches
  * something else.
  */
-export function coveredDigest(): string {
+export const coveredDigest = (): string => digestOf(coveredFolders, '.ts');
+
+/** Digest of the campaign itself: images, judge, plan and limits. */
+export const campaignDigest = (): string => digestOf(['test/parity/campaign'], '');
+
+function digestOf(folders: readonly string[], ending: string): string {
   const hash = createHash('sha256');
-  for (const folder of coveredFolders) {
+  for (const folder of folders) {
     const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((file) => file.endsWith('.ts'))
+      .filter((file) => file.endsWith(ending) && /\.(ts|py)$/.test(file))
       .map((file) => `${folder}/${file.replaceAll('\\', '/')}`)
       .sort();
     for (const file of files) {

@@ -1,4 +1,4 @@
-/** `npm run campaign:parity [-- --only NAME[,NAME…]] [--no-table]`: every bundle on every image, and docs/parity.md. */
+/** `npm run campaign:parity [-- --only NAME[,NAME…]] [--no-table] [--fresh]`: every bundle on every image, and docs/parity.md. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type CampaignRow, runBundle } from './campaign.ts';
-import { coveredDigest, tablePath } from './digest.ts';
+import { campaignDigest, coveredDigest, tablePath } from './digest.ts';
 import { Judge } from './judge.ts';
 import { OurSide } from './ours.ts';
 import { plan } from './plan.ts';
@@ -29,18 +29,28 @@ if (!existsSync(python))
   throw new Error('MAP_ENDPOINT_MONAI_PYTHON must name a Python with test/parity/requirements.txt.');
 
 const digest = coveredDigest();
-const judge = new Judge(process.env.MAP_ENDPOINT_GOLDENS ?? join(cache, 'goldens'), python);
+const goldens = process.env.MAP_ENDPOINT_GOLDENS ?? join(cache, 'goldens');
+/** Rows of a bundle that this very code has made: a campaign that was ended goes on, and parts may run side by side. */
+const rowsPath = (bundle: string): string =>
+  join(goldens, `campaign-rows-${digest}-${campaignDigest()}-${bundle}.json`);
+const judge = new Judge(goldens, python);
 const ours = await OurSide.start();
 const scratch = mkdtempSync(join(tmpdir(), 'parity-campaign-'));
 const rows: CampaignRow[] = [];
 try {
   for (const planned of plan.filter(({ name }) => only?.includes(name) ?? true)) {
     const from = performance.now();
+    if (existsSync(rowsPath(planned.name)) && !values.fresh) {
+      rows.push(...(JSON.parse(readFileSync(rowsPath(planned.name), 'utf8')) as CampaignRow[]));
+      continue;
+    }
+    const before = rows.length;
     for await (const row of runBundle(planned, scratch, judge, ours)) {
       rows.push(row);
       const verdict = row.refused !== undefined ? `refused: ${row.refused}` : row.faults.join('; ') || 'equal';
       process.stdout.write(`${row.bundle}, ${row.image}: ${verdict}\n`);
     }
+    if (coveredDigest() === digest) writeFileSync(rowsPath(planned.name), JSON.stringify(rows.slice(before)));
     process.stdout.write(`${planned.name}: ${((performance.now() - from) / 1000).toFixed(1)} s\n`);
   }
 } finally {
