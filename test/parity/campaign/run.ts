@@ -1,4 +1,4 @@
-/** `npm run campaign:parity [-- --only NAME[,NAME…]] [--no-table] [--fresh]`: every bundle on every image, and docs/parity.md. */
+/** `npm run campaign:parity [-- --only NAME[,NAME…]] [--table] [--fresh]`: every bundle on every image, and docs/parity.md. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { plan } from './plan.ts';
 import { formatTable } from './table.ts';
 
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, 'no-table': { type: 'boolean', default: false } },
+  options: { only: { type: 'string' }, table: { type: 'boolean', default: false } },
 });
 const only = values.only?.split(',');
 const unknown = only?.filter((name) => !plan.some((bundle) => bundle.name === name)) ?? [];
@@ -59,8 +59,16 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 if (coveredDigest() !== digest) throw new Error('The code has changed while the campaign ran: run it again.');
-if (!only && !values['no-table']) {
+if (!only || values.table) {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  writeFileSync(tablePath, formatTable(rows, { date: new Date().toISOString().slice(0, 10), commit, digest }));
+  const head = { date: new Date().toISOString().slice(0, 10), commit, digest };
+  writeFileSync(
+    tablePath,
+    formatTable(
+      rows,
+      head,
+      plan.map(({ name }) => name),
+    ),
+  );
 }
 process.exitCode = rows.some(({ faults }) => faults.length > 0) ? 1 : 0;

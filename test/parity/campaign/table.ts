@@ -12,10 +12,11 @@ export interface TableHead {
 const columns = ['bundle', 'image', 'preprocessed', 'worst', '> 1e-4', 'labels', 'Dice', 'small', 'equal', 'verdict'];
 
 /** The campaign's result as Markdown. */
-export function formatTable(rows: readonly CampaignRow[], head: TableHead): string {
+export function formatTable(rows: readonly CampaignRow[], head: TableHead, planned: readonly string[]): string {
   const bundles = new Set(rows.map(({ bundle }) => bundle));
   const refused = new Set(rows.filter(({ image, refused }) => image === '(none)' && refused).map((row) => row.bundle));
   const failed = rows.filter(({ faults }) => faults.length > 0);
+  const missing = planned.filter((name) => !bundles.has(name));
   const equal = rows.length - failed.length - rows.filter(({ refused }) => refused !== undefined).length;
   return `# Parity with MONAI
 
@@ -33,6 +34,7 @@ preprocessed image.
 - commit: ${head.commit} and what was not committed then
 - digest of the code: ${head.digest}
 - ${bundles.size - refused.size} of ${bundles.size} bundles run; ${equal} pairs of bundle and image are equal, ${failed.length} are not
+- not run yet: ${missing.join(', ') || 'none'}
 
 | ${columns.join(' | ')} |
 |---|---|---|---:|---:|---:|---:|---:|---:|---|
@@ -52,7 +54,7 @@ function formatRow(row: CampaignRow): string {
     shape.join('×'),
     numberOf(preprocessed?.worst, (value) => value.toExponential(1)),
     numberOf(preprocessed?.beyond, percent),
-    labels ? String(labels.labels) : floats ? `floats: ${floats.worst.toExponential(1)}` : '',
+    labels ? String(labels.labels) : numberOf(floats?.worst, (value) => `floats: ${value.toExponential(1)}`),
     numberOf(labels?.worstDice, (value) => floored(value, 5)),
     numberOf(labels?.worstSmall, String),
     numberOf(labels?.equal, percentEqual),
@@ -65,8 +67,9 @@ function formatRow(row: CampaignRow): string {
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
 }
 
-const numberOf = (value: number | undefined, format: (value: number) => string): string =>
-  value === undefined || Number.isNaN(value) ? '' : format(value);
+/** A figure; nothing where there is none: kept rows hold null for what is no number. */
+const numberOf = (value: number | null | undefined, format: (value: number) => string): string =>
+  typeof value !== 'number' || Number.isNaN(value) ? '' : format(value);
 
 const percent = (part: number): string => `${(100 * part).toFixed(3)} %`;
 
