@@ -20,8 +20,8 @@ export function formatTable(rows: readonly CampaignRow[], head: TableHead, plann
   const equal = rows.length - failed.length - rows.filter(({ refused }) => refused !== undefined).length;
   return `# Parity with MONAI
 
-Written by \`npm run campaign:parity\` ([CONTRIBUTING.md](../CONTRIBUTING.md)); don't edit it. Every bundle of MONAI's model zoo
-that is a program of MONAI's own transforms, on real images and on turned, oblique, anisotropic and cropped copies of them, against
+Written by \`npm run campaign:parity\` ([CONTRIBUTING.md](../CONTRIBUTING.md)); don't edit it. Every bundle of MONAI's model zoo,
+on real images and on turned, oblique, anisotropic and cropped copies of them, against
 MONAI 1.6.1 itself. The networks of the zoo's bundles are small fixed stubs with the bundle's channels (the same ONNX file on both
 sides); those of \`spleen_ct_demo\`, \`spleen_ct_full\` and \`brain_tissue_mr\` are real.
 
