@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { EndpointError } from '../../../src/errors.ts';
+import { compileBundle } from '../../../src/monai/bundle/compile-bundle.ts';
 import { shared } from '../../support/shared-data.ts';
 import {
   type Distance,
@@ -11,7 +12,7 @@ import {
   labelFaultsOf,
 } from './compare.ts';
 import type { Judge, Judgement } from './judge.ts';
-import { type OurSide, prepareBundle } from './ours.ts';
+import { addStub, copyBundle, type OurSide } from './ours.ts';
 import type { PlannedBundle, PlannedImage } from './plan.ts';
 
 /** One row of the table: a bundle on an image. */
@@ -44,8 +45,12 @@ export async function* runBundle(
   judge: Judge,
   ours: OurSide,
 ): AsyncGenerator<CampaignRow> {
-  const { dir } = await prepareBundle(planned, scratch, judge);
-  const refused = await refusalOf(() => ours.load(dir));
+  const dir = copyBundle(planned, scratch);
+  const refused = await refusalOf(async () => {
+    await compileBundle(dir);
+    if (planned.from === 'zoo') await addStub(planned, dir, judge);
+    await ours.load(dir);
+  });
   if (refused !== undefined) {
     yield { bundle: planned.name, image: '(none)', refused, faults: [] };
     return;

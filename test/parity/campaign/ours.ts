@@ -25,35 +25,27 @@ export interface OurAnswer {
   readonly result: OurArray;
 }
 
-/** A bundle of the campaign in a folder of its own, with its network. */
-export interface PreparedBundle {
-  readonly dir: string;
-  readonly planned: PlannedBundle;
+/** Copies a bundle into a folder of its own, where a stub network may be added. */
+export function copyBundle({ name, from }: PlannedBundle, parent: string): string {
+  const dir = join(parent, name);
+  mkdirSync(join(dir, 'models'), { recursive: true });
+  cpSync(shared(`${from}/${name}`), dir, { recursive: true });
+  return dir;
 }
 
-/**
- * Copies a bundle and gives it a stub network where it has none.
- *
- * @param parent - folder for it
- */
-export async function prepareBundle(planned: PlannedBundle, parent: string, judge: Judge): Promise<PreparedBundle> {
-  const dir = join(parent, planned.name);
-  const path = join(dir, 'models/model.onnx');
-  mkdirSync(dirname(path), { recursive: true });
-  cpSync(shared(`${planned.from}/${planned.name}`), dir, { recursive: true });
-  if (planned.from === 'models') return { dir, planned };
+/** Writes the stub network of a copied bundle, with the channels that its metadata tells. */
+export async function addStub({ stub }: PlannedBundle, dir: string, judge: Judge): Promise<void> {
   const { inputs, outputs } = await readMetadata(dir);
   const [input, output] = [inputs[0], outputs[0]];
   await judge.writeStub({
-    path,
+    path: join(dir, 'models/model.onnx'),
     dims: 3,
     kind: 'image',
     in: input?.channels ?? 1,
     out: output?.channels ?? 2,
     names: [input?.key ?? 'image', output?.key ?? 'pred'],
-    ...planned.stub,
+    ...stub,
   });
-  return { dir, planned };
 }
 
 interface Loaded {

@@ -107,5 +107,5 @@ export const plan: readonly PlannedBundle[] = [
     'maisi_ct_generative',
     'brats_mri_generative_diffusion',
     'brats_mri_axial_slices_generative_diffusion',
-  ].map((name): PlannedBundle => ({ name, from: 'zoo', stub: { in: 1, out: 2 }, images: [] })),
+  ].map((name): PlannedBundle => ({ name, from: 'zoo', images: [] })),
 ];
