@@ -14,7 +14,11 @@ import { plan } from './plan.ts';
 import { formatTable } from './table.ts';
 
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, table: { type: 'boolean', default: false } },
+  options: {
+    only: { type: 'string' },
+    table: { type: 'boolean', default: false },
+    fresh: { type: 'boolean', default: false },
+  },
 });
 const only = values.only?.split(',');
 const unknown = only?.filter((name) => !plan.some((bundle) => bundle.name === name)) ?? [];
