@@ -20,7 +20,9 @@ export async function openFileList(
   files: readonly ImageFile[],
   options: { readonly signal: AbortSignal; readonly scratchDir: string },
 ): Promise<LoadedInput> {
-  const images = files.filter((file) => !isIgnorable(file.name));
+  // A picture beside DICOM files is no image of theirs; named by itself it is the image.
+  const isAlone = files.length === 1 && /\.png$/i.test(files[0]?.name ?? '');
+  const images = isAlone ? files : files.filter((file) => !isIgnorable(file.name));
   if (images.length === 0) throw new EndpointError('input_not_found', 'The input holds no image files.');
   const [only] = images as [ImageFile];
   const kind = images.length === 1 ? await kindOf(only) : 'dicom';

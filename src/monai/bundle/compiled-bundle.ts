@@ -136,9 +136,9 @@ export class CompiledBundle {
     return results;
   }
 
-  /** The image as the network gets it, for comparing with MONAI. */
-  async preprocess(volumes: Volumes, options: Omit<RunOptions, 'network'>): Promise<ResultImage> {
-    const data = await this.#preprocessed(volumes, options);
+  /** The image as the network gets it, for comparing with MONAI; `isFlat` where a network of two axes does. */
+  async preprocess(volumes: Volumes, options: Omit<RunOptions, 'network'>, isFlat = false): Promise<ResultImage> {
+    const data = await this.#preprocessed(volumes, options, isFlat);
     return toResult(imageOf(data, this.flow.networkInput), options);
   }
 
