@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { programVersion } from '../version.ts';
-import { cleanupCommand } from './commands/cleanup.ts';
 import { benchCommand } from './commands/bench.ts';
+import { cleanupCommand } from './commands/cleanup.ts';
 import { demoCommand } from './commands/demo.ts';
 import { dicomizeCommand } from './commands/dicomize.ts';
 import { importCommand } from './commands/import.ts';

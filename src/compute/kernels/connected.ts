@@ -1,11 +1,11 @@
 import type { StridedImage } from '../../imaging/strided-image.ts';
 import type { ComputePool } from '../pool.ts';
 import { defineTask } from '../task.ts';
-import type { FillHolesInput, KeepLargestInput, RemoveSmallInput } from './component-tasks.ts';
 import type { Connectivity, ScanGrid } from './components.ts';
+import type { FillHolesInput, KeepLargestInput, RemoveSmallInput } from './components-task.ts';
 import type { KernelArray } from './shared-arrays.ts';
 
-const module = './component-tasks.ts';
+const module = './components-task.ts';
 const keepTask = defineTask<KeepLargestInput, void>(import.meta.url, module, 'keepLargestComponents');
 const removeTask = defineTask<RemoveSmallInput, void>(import.meta.url, module, 'removeSmallComponents');
 const fillTask = defineTask<FillHolesInput, void>(import.meta.url, module, 'fillHoles');
