@@ -11,6 +11,7 @@ import { FrameRequests } from './frame-requests.ts';
 import {
   createHealthImagingAgents,
   createHealthImagingClient,
+  type HealthImagingAgents,
   type HealthImagingLocation,
 } from './healthimaging-client.ts';
 import { type DocumentInstance, type FrameDescription, parseMetadataDocument } from './metadata-document.ts';
@@ -32,13 +33,14 @@ interface ImageSetId {
 
 interface Connection {
   readonly client: MedicalImagingClient;
+  readonly agents: HealthImagingAgents;
   readonly frames: FrameRequests;
 }
 
 async function connect(location: HealthImagingLocation): Promise<Connection> {
   const agents = createHealthImagingAgents(location);
   const client = await createHealthImagingClient(location, agents);
-  return { client, frames: new FrameRequests(client, agents) };
+  return { client, agents, frames: new FrameRequests(client, agents) };
 }
 
 /** Reads an image set of AWS HealthImaging, or of a store with its API. */
@@ -76,8 +78,14 @@ export class HealthImagingSource implements ImageSource {
 
   /** Closes the kept-alive sockets. */
   async close(): Promise<void> {
-    (await this.#connection)?.client.destroy();
+    const connection = await this.#connection;
     this.#connection = undefined;
+    if (!connection) return;
+    // A socket that an ended request gives back later than this would stay open.
+    const { http, https } = connection.agents;
+    http.maxFreeSockets = 0;
+    https.maxFreeSockets = 0;
+    connection.client.destroy();
   }
 
   #instance(id: ImageSetId, instance: DocumentInstance): SourceInstance {
