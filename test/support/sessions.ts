@@ -72,9 +72,9 @@ export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await sleep(5);
 }
 
-/** A window for a network that takes 96³ float32, different for each seed. */
-export function spleenWindow(signature: NetworkSignature, seed: number): Record<string, Tensor> {
-  const data = new Float32Array(96 ** 3);
+/** Windows for a network that takes 96³ float32, different for each seed. */
+export function spleenWindow(signature: NetworkSignature, seed: number, count = 1): Record<string, Tensor> {
+  const data = new Float32Array(count * 96 ** 3);
   for (let i = 0; i < data.length; i++) data[i] = ((i * 31 + seed * 977) % 1000) / 1000;
-  return { [signature.inputs[0]?.name as string]: { type: 'float32', dims: [1, 1, 96, 96, 96], data } };
+  return { [signature.inputs[0]?.name as string]: { type: 'float32', dims: [count, 1, 96, 96, 96], data } };
 }

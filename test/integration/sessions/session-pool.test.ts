@@ -140,7 +140,7 @@ describe('SessionPool', () => {
     const { signature } = await pool.load('m', spleenOnnx, never);
     const loaded = pool.peakBytes('m');
     const network = networks.networkOf('m', signature, 1);
-    await network.run(spleenWindow(signature, 1));
+    await network.run(spleenWindow(signature, 1, 4));
     await until(() => pool.peakBytes('m') > loaded + 20e6);
     expect(pool.usedBytes('m')).toBe(pool.peakBytes('m'));
     expect(await readProcessMemory(2 ** 22 + 1)).toBeUndefined();

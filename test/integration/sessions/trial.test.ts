@@ -43,12 +43,13 @@ describe('the trial of a network', () => {
     test = await startPool();
     const { signature } = await test.pool.load('m', spleenOnnx, never);
     const loadedBytes = test.pool.peakBytes('m');
-    await test.pool.tryOut('m', spleenShapes, never);
+    // Four windows at once: one needs little more than the loading does for a moment.
+    await test.pool.tryOut('m', { image: [4, 1, 96, 96, 96] }, never);
     const triedBytes = test.pool.peakBytes('m');
-    expect(triedBytes).toBeGreaterThan(loadedBytes * 1.1);
-    await test.networks.networkOf('m', signature, 1).run(spleenWindow(signature, 1));
+    expect(triedBytes).toBeGreaterThan(loadedBytes * 1.2);
+    await test.networks.networkOf('m', signature, 1).run(spleenWindow(signature, 1, 4));
     await until(() => test.pool.runningWindows === 0);
-    expect(test.pool.peakBytes('m')).toBeLessThan(triedBytes * 1.3);
+    expect(test.pool.peakBytes('m')).toBeLessThan(triedBytes * 1.6);
   });
 
   it('is left at once by who no longer waits, and its slot comes back', async () => {
