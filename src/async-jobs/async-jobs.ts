@@ -257,7 +257,11 @@ export class AsyncJobs {
       this.#options.logger.error({ error: loggableError(thrown) }, 'an asynchronous output cannot be written');
       const error = asEndpointError(thrown);
       const failed = ended.ok ? await this.#settleError(job, error) : ended;
-      if (ended.ok) await this.#write(job, failed).catch(() => undefined);
+      if (ended.ok) {
+        await this.#write(job, failed).catch((failure: unknown) => {
+          this.#options.logger.error({ error: loggableError(failure) }, 'an asynchronous failure cannot be written');
+        });
+      }
       return this.#closing ? undefined : failed;
     }
   }

@@ -72,6 +72,7 @@ export function createConnectors(settings: ConnectorSettings, logger: Logger): C
     transfers: new FileTransfers({ objects, readable: allowed, writable: new AllowedUris(settings.storeUris ?? []) }),
     publishers: [
       new HealthImagingPublisher({
+        logger,
         location,
         allowedDatastores,
         source,

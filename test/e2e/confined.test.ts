@@ -9,11 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ZipFile } from 'yazl';
+import { isRoot } from '../support/root.ts';
 import { hasShared, shared } from '../support/shared-data.ts';
 
 const programDir = fileURLToPath(new URL('../..', import.meta.url));
 /** To give a process a network and a file system of its own needs root. */
-const mayConfine = process.platform === 'linux' && process.getuid?.() === 0;
+const mayConfine = process.platform === 'linux' && isRoot;
 
 /**
  * Takes the network away but for the loopback, mounts a bundle where SageMaker puts it and the program where an image

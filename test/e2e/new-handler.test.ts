@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorOf, startTestContainer, startTestEndpoint, type TestEndpoint } from '../support/endpoint.ts';
 import { addHandler, call } from '../support/handler-models.ts';
+import { isRoot } from '../support/root.ts';
 import { hasShared, shared } from '../support/shared-data.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -149,7 +150,7 @@ describe('an archive with code of its own', () => {
 const managedRoot = `/opt/ml/models/map-endpoint-handlers-${process.pid}`;
 
 /** As SageMaker drives it. Needs the right to make /opt/ml. */
-describe.skipIf(process.getuid?.() !== 0)('custom code in a multi-model container', () => {
+describe.skipIf(!isRoot)('custom code in a multi-model container', () => {
   afterAll(() => rmSync(managedRoot, { recursive: true, force: true }));
 
   it('leaves nothing registered when initialize throws, and loads once it is mended', async () => {

@@ -4,11 +4,11 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { descendants, errorOf, startTestContainer } from '../support/endpoint.ts';
+import { isRoot } from '../support/root.ts';
 import { hasShared, shared } from '../support/shared-data.ts';
 
 const models = '/opt/ml/models';
 const folder = `${models}/map-endpoint-test-${process.pid}`;
-const isRoot = process.getuid?.() === 0;
 
 /** The container as SageMaker drives it in a multi-model endpoint. Needs the right to make /opt/ml. */
 describe.skipIf(!hasShared || !isRoot)('a SageMaker multi-model container', () => {

@@ -6,11 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { entriesOf, tarGz } from '../support/archives.ts';
 import { descendants, startTestContainer } from '../support/endpoint.ts';
 import { labelledBundle, labelledMeasurement, zeroVolume } from '../support/labelled-bundle.ts';
+import { isRoot } from '../support/root.ts';
 import { SageMakerSimulator } from '../support/sagemaker-simulator.ts';
 import { withClients, zipfSequence } from '../support/zipf.ts';
 
 const modelsRoot = `/opt/ml/models/map-endpoint-simulator-${process.pid}`;
-const isRoot = process.getuid?.() === 0;
 const modelCount = 30;
 const requestCount = 240;
 /** By estimate a tiny model takes 100 MB and something before it was ever loaded. */

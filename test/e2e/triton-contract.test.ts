@@ -8,10 +8,10 @@ import { createConnection } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeTree } from '../support/archives.ts';
 import { errorOf, startTestContainer } from '../support/endpoint.ts';
+import { isRoot } from '../support/root.ts';
 import { addSubNetwork, binaryBody, identityNetwork, tensorBundle } from '../support/tensor-bundles.ts';
 
 const root = '/opt/ml/models';
-const isRoot = process.getuid?.() === 0;
 const binaryType = 'application/vnd.sagemaker-triton.binary+json;json-header-size=';
 const json = { 'content-type': 'application/json' };
 const counting = Array.from({ length: 16 }, (_, index) => index);

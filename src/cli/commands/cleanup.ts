@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import type { CleanupFlags } from '../cleanup.ts';
-import { collect } from '../flags.ts';
+import { collect, withImagingOptions } from '../flags.ts';
 
 export const cleanupCommand = (): Command =>
-  new Command('cleanup')
+  withImagingOptions(new Command('cleanup'))
     .description('List what a workshop or test has left in AWS, and delete it with --yes')
     .option('--datastore <id>', 'data store to empty and delete; repeatable', collect, [])
     .option('--all', 'every data store of the account in this region, or of the endpoint', false)
@@ -11,8 +11,6 @@ export const cleanupCommand = (): Command =>
     .option('--sagemaker <text>', 'also endpoints, endpoint configurations and models whose name contains this')
     .option('--sagemaker-endpoint-url <url>', "a SageMaker other than AWS's own")
     .option('--yes', 'delete; without it everything is only listed', false)
-    .option('--endpoint-url <url>', 'the endpoint', 'http://127.0.0.1:8080')
-    .option('--region <name>', "AWS's own HealthImaging in this region, with the credentials of the AWS SDK")
     .option('--json', 'print JSON on standard output', false)
     .addHelpText(
       'after',

@@ -1,8 +1,9 @@
 import { Command } from 'commander';
 import type { DicomizeFlags } from '../dicomize-images.ts';
+import { withImagingOptions } from '../flags.ts';
 
 export const dicomizeCommand = (): Command =>
-  new Command('dicomize')
+  withImagingOptions(new Command('dicomize'))
     .description('Write image sets of HealthImaging as DICOM files')
     .requiredOption('--datastore <id>', 'data store of the image sets')
     .option('--image-set <id>', 'one image set')
@@ -11,8 +12,6 @@ export const dicomizeCommand = (): Command =>
     .option('-o, --output <dir>', 'folder to write to: <image set>/<SOPInstanceUID>.dcm', 'dicom')
     .option('--png', 'a PNG of every frame beside its file, for looking at', false)
     .option('--keep-stored', 'keep frames as they are stored (HTJ2K) in place of uncompressed pixels', false)
-    .option('--endpoint-url <url>', 'the endpoint', 'http://127.0.0.1:8080')
-    .option('--region <name>', "AWS's own HealthImaging in this region, with the credentials of the AWS SDK")
     .option('--json', 'print JSON on standard output', false)
     .addHelpText(
       'after',

@@ -1,14 +1,12 @@
 import { Command, Option } from 'commander';
+import { withImagingOptions } from '../flags.ts';
 import type { ImportFlags } from '../import-images.ts';
 
 export const importCommand = (): Command =>
-  new Command('import')
+  withImagingOptions(new Command('import'))
     .description('Import DICOM files into the local store or AWS HealthImaging and print the image sets made')
     .argument('<dir>', 'folder of DICOM files, or an s3:// or file:// URI')
-    .option('--endpoint-url <url>', 'the endpoint', 'http://127.0.0.1:8080')
     .option('--datastore <id>', 'data store (default: the only one, or a new one where there is none)')
-    .addOption(new Option('--token <token>', 'what the store asks for (STORE_TOKEN)').env('STORE_TOKEN'))
-    .option('--region <name>', "AWS's own HealthImaging in this region, with the credentials of the AWS SDK")
     .option('--role-arn <arn>', 'role that HealthImaging reads and writes S3 with (AWS)')
     .option('--output <uri>', 'folder or s3:// prefix for the report of the job (AWS; default: a temporary folder)')
     .addOption(new Option('--s3-endpoint-url <url>', "an S3 other than AWS's own").env('AWS_ENDPOINT_URL_S3'))

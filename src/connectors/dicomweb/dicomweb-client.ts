@@ -1,10 +1,11 @@
 import { createWriteStream } from 'node:fs';
-import { Readable, Transform } from 'node:stream';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { EndpointError } from '../../errors.ts';
 import type { AllowedUris } from '../allowed-uris.ts';
 import { readStream } from '../read-stream.ts';
 import { type Attempt, defaultRetryPolicy, type RetryPolicy, withRetry } from '../retry.ts';
+import { watched } from '../watched.ts';
 
 export interface DicomWebOptions {
   readonly allowed: AllowedUris;
@@ -84,9 +85,14 @@ export class DicomWebClient {
     limitBytes: number,
   ): Promise<DicomWebAnswer<undefined>> {
     return await this.#call(root, request, async (body, attempt) => {
-      await pipeline(body, watch(attempt, limitBytes), createWriteStream(path, { mode: 0o600 }), {
-        signal: attempt.signal,
-      });
+      await pipeline(
+        body,
+        watched(attempt, limitBytes, () => tooLarge(limitBytes)),
+        createWriteStream(path, { mode: 0o600 }),
+        {
+          signal: attempt.signal,
+        },
+      );
       return undefined;
     });
   }
@@ -159,18 +165,6 @@ function failureOf(action: string, error: unknown): EndpointError {
   return fail('no usable connection. Check the URL and the network.');
 }
 
-/** Passes chunks on, reports life, and stops at the limit. */
-function watch(attempt: Attempt, limitBytes: number): Transform {
-  let length = 0;
-  return new Transform({
-    transform(chunk: Uint8Array, _encoding, done) {
-      attempt.alive();
-      length += chunk.length;
-      const tooLong = length > limitBytes;
-      done(
-        tooLong ? new EndpointError('payload_too_large', `A DICOMweb answer has more than ${limitBytes} bytes.`) : null,
-        chunk,
-      );
-    },
-  });
+function tooLarge(limitBytes: number): EndpointError {
+  return new EndpointError('payload_too_large', `A DICOMweb answer has more than ${limitBytes} bytes.`);
 }

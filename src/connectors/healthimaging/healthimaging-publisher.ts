@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { MedicalImagingClient } from '@aws-sdk/client-medical-imaging';
 import { EndpointError } from '../../errors.ts';
 import { tags } from '../../formats/dicom/dictionary.ts';
+import { type Logger, loggableError } from '../../logger.ts';
 import type {
   Publication,
   PublishedObject,
@@ -29,6 +30,7 @@ export interface HealthImagingPublisherOptions {
    * undefined: nothing can be published.
    */
   readonly import: { readonly uri: string; readonly roleArn: string } | undefined;
+  readonly logger: Logger;
 }
 
 /** Publishes results into a data store by an import job, and gives the image sets that hold them. */
@@ -140,7 +142,10 @@ export class HealthImagingPublisher implements ResultPublisher {
       const report = await readImportOutput((name) => area.read(`${folder}/${name}`, signal), { datastoreId, jobId });
       return imageSetsOf(report, uidOf);
     } finally {
-      await area.remove();
+      await area.remove().catch((thrown: unknown) => {
+        // The prefix is ours alone, so nobody takes what stays for a result; but it is a patient's.
+        this.#options.logger.warn({ error: loggableError(thrown) }, 'the files of an import could not be removed');
+      });
     }
   }
 }

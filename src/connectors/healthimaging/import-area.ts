@@ -68,7 +68,7 @@ class FolderArea implements ImportArea {
   }
 
   async remove(): Promise<void> {
-    await rm(this.#folder, { recursive: true, force: true }).catch(() => undefined);
+    await rm(this.#folder, { recursive: true, force: true });
   }
 }
 
@@ -102,12 +102,8 @@ class S3Area implements ImportArea {
 
   async remove(): Promise<void> {
     const signal = AbortSignal.timeout(removeTimeoutMs);
-    try {
-      for await (const { key } of this.#objects.list(this.#bucket, this.#prefix, signal)) {
-        await this.#objects.remove({ bucket: this.#bucket, key }, signal);
-      }
-    } catch {
-      // The prefix is ours alone: nobody takes what is left there for a result.
+    for await (const { key } of this.#objects.list(this.#bucket, this.#prefix, signal)) {
+      await this.#objects.remove({ bucket: this.#bucket, key }, signal);
     }
   }
 }

@@ -2,13 +2,14 @@ import { createWriteStream } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { type Readable, Transform } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { EndpointError } from '../../errors.ts';
 import { awsStatus, isAwsNotFound, isTransientAwsError, upstreamError } from '../aws-errors.ts';
 import { readStream } from '../read-stream.ts';
 import { type Attempt, defaultRetryPolicy, type RetryPolicy, withRetry } from '../retry.ts';
+import { watched } from '../watched.ts';
 
 /** Where S3 is. All undefined: AWS's own, as the SDK's environment says. */
 export interface S3Location {
@@ -102,7 +103,11 @@ export class S3Objects {
       if ((expected ?? 0) > options.limitBytes) throw tooLarge(options.limitBytes);
       const onAbort = () => void body.destroy(new Error('aborted'));
       attempt.signal.addEventListener('abort', onAbort, { once: true });
-      await pipeline(body, watch(attempt, options.limitBytes), createWriteStream(path));
+      await pipeline(
+        body,
+        watched(attempt, options.limitBytes, () => tooLarge(options.limitBytes)),
+        createWriteStream(path),
+      );
       const { size } = await stat(path);
       if (expected !== undefined && size !== expected) throw new Error('aborted');
     }).catch(async (error: unknown) => {
@@ -206,16 +211,4 @@ async function createS3Client(location: S3Location): Promise<S3Client> {
 
 function tooLarge(limitBytes: number): EndpointError {
   return new EndpointError('payload_too_large', `An S3 object is larger than the ${limitBytes} bytes allowed for it.`);
-}
-
-/** Passes chunks on, reports life, and stops at the limit. */
-function watch(attempt: Attempt, limitBytes: number): Transform {
-  let length = 0;
-  return new Transform({
-    transform(chunk: Uint8Array, _encoding, done) {
-      attempt.alive();
-      length += chunk.length;
-      done(length > limitBytes ? tooLarge(limitBytes) : null, chunk);
-    },
-  });
 }

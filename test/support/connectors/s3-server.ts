@@ -1,11 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { S3Objects } from '../../../src/connectors/s3/s3-objects.ts';
+import { freePort } from '../free-port.ts';
 
 /** A real S3 server (versitygw: checks signatures, checksums and conditions) on folders of its own. */
 export interface S3Server {
@@ -79,15 +79,6 @@ export async function startS3Server(): Promise<S3Server> {
       rmSync(root, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function untilListening(endpoint: string, server: ChildProcess): Promise<void> {
