@@ -17,7 +17,7 @@ const allow = {
   formats: ['formats', 'imaging', 'compute'],
   connectors: ['connectors', 'formats', 'imaging', 'compute'],
   'local-store': ['local-store', 'formats', 'imaging', 'compute'],
-  cli: ['cli', 'server', 'local-store', 'connectors', 'archive', 'monai', 'formats', 'imaging', 'compute'],
+  cli: ['cli', 'server', 'local-store', 'connectors', 'archive', 'sessions', 'monai', 'formats', 'imaging', 'compute'],
 };
 const layerRules = Object.entries(allow).map(([folder, targets]) => ({
   name: `layer-${folder}`,

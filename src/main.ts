@@ -288,6 +288,7 @@ async function pipelineSettings(config: EndpointConfig, storeUrl: string | undef
     dicomWebAuthorization: config.dicomWebAuthorization,
     threads: config.workers,
     workers: config.workers,
+    gainsFromBatches: config.executionProviders.includes('cuda'),
     maxAnswerBytes: config.maxBodyBytes,
     ...(storeUrl === undefined ? {} : { storeUris: [config.asyncOutputUri, config.asyncFailureUri] }),
     logLevel: config.logLevel,

@@ -96,11 +96,17 @@ function missingOnnx(of: string, has: (path: string) => boolean): EndpointError 
   return new EndpointError('unsupported_bundle', `${of} has no ${onnxFile}; in its folder run: ${exportCommand(has)}`);
 }
 
-/** MONAI's command that exports the network; run by the bundle's author, never by us. */
+/**
+ * MONAI's command that exports the network; run by the bundle's author, never by us. Tracing by TorchScript, since the
+ * exporter that torch takes by default wants a package that MONAI does not bring.
+ */
 function exportCommand(has: (path: string) => boolean): string {
   const config = inferenceFiles.find(has) ?? inferenceFiles[0];
-  return (
+  const command =
     `python -m monai.bundle onnx_export --net_id network_def --filepath ${onnxFile} --ckpt_file models/model.pt ` +
-    `--meta_file ${metadataFile} --config_file ${config}`
-  );
+    `--meta_file ${metadataFile} --config_file ${config} --use_trace True --converter_kwargs "{'dynamo': False}"`;
+  if (has('models/model.pt')) return command;
+  // A TorchScript file alone: MONAI exports from the weights and the configuration.
+  const weights = "torch.save(torch.jit.load('models/model.ts', map_location='cpu').state_dict(), 'models/model.pt')";
+  return `python -c "import torch; ${weights}" && ${command}`;
 }

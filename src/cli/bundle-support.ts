@@ -37,7 +37,11 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
   const steps: StepSupport[] = [];
   const found = await readFirstOf(bundleDir, configFiles);
   if (found) {
-    const document = new ConfigDocument(found.root, found.file);
+    const document = new ConfigDocument(
+      found.root,
+      found.file,
+      (await readFirstOf(bundleDir, ['configs/metadata.json']))?.root,
+    );
     const preprocessing: Transform[] = [];
     const root = await sectionValue(document, 'preprocessing');
     for (const step of await stepsOf(root)) {
@@ -47,6 +51,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
             ...compileTransforms(step, found.file, 'preprocessing', {
               preprocessing: [],
               preprocessingRoot: undefined,
+              bareKey: 'image',
             }),
           );
         }),
@@ -62,7 +67,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
         }),
       );
     }
-    const scope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined };
+    const scope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined, bareKey: 'pred' };
     for (const step of await stepsOf(await sectionValue(document, 'postprocessing'))) {
       steps.push(
         await trySection('postprocessing', step, () => {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestOfFiles, filesUnder, type TreeFile } from '../archive/digest.ts';
-import { type BundleLayout, findBundles } from '../archive/layout.ts';
+import { type BundleLayout, findBundles, onnxFile } from '../archive/layout.ts';
 import { checkOnnxFile } from '../archive/onnx-check.ts';
 import { readTree } from '../archive/tree.ts';
 import { unpackArchive } from '../archive/unpack.ts';
@@ -31,10 +31,17 @@ export async function inspectArchive(path: string): Promise<BundleDescription[]>
     const tree = found.isDirectory()
       ? await readTree(path, archiveLimits, signal)
       : await unpackArchive(path, dir, archiveLimits, signal);
-    const layouts = findBundles(
-      tree.map((file) => file.path),
-      { allowCustomCode: true }, // nothing is run
-    );
+    const paths = tree.map((file) => file.path);
+    let layouts: BundleLayout[];
+    try {
+      layouts = findBundles(paths, { allowCustomCode: true }); // nothing is run
+    } catch (thrown) {
+      // What a configuration uses can be told before its network is exported.
+      const lacksNetwork = thrown instanceof EndpointError && paths.includes('configs/metadata.json');
+      if (!lacksNetwork || paths.includes(onnxFile)) throw thrown;
+      const layout = { root: '', name: undefined, inferenceConfig: undefined };
+      return [{ ...(await describe(dir, tree, { ...layout, hasNoNetwork: true }, signal)), refusal: thrown.message }];
+    }
     return await Promise.all(
       layouts.map((layout) => describe(join(dir, layout.root), filesUnder(tree, layout.root), layout, signal)),
     );

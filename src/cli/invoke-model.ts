@@ -125,7 +125,8 @@ function contentTypeOf(path: string): string {
   const name = basename(path).toLowerCase();
   if (name.endsWith('.zip')) return 'application/zip';
   if (name.endsWith('.nii') || name.endsWith('.nii.gz')) return 'application/x-nifti';
-  throw new UsageError('--input takes a folder, a .zip of DICOM files, or a .nii or .nii.gz file.');
+  if (name.endsWith('.png')) return 'image/png';
+  throw new UsageError('--input takes a folder, a .zip of DICOM files, or a .nii, .nii.gz or .png file.');
 }
 
 /** Writes the files that an answer carries, and puts their URIs in place of their bytes. */

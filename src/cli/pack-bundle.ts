@@ -1,17 +1,25 @@
-import { mkdir } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
 import { checkTargetModel } from '../api/target-model.ts';
+import { readMapJson } from '../archive/map-json-file.ts';
 import { type PlacedBundle, placeBundles, packBundles as writeArchive } from '../archive/pack.ts';
 import { EndpointError } from '../errors.ts';
+import { readMetadata } from '../monai/bundle/metadata.ts';
 import { archiveLimits } from './archive-limits.ts';
 import { type BundleDescription, describeBundle, describeHandler } from './bundle-description.ts';
 import { UsageError } from './exit-codes.ts';
-import { createTerminal } from './terminal.ts';
+import { createTerminal, formatTable, type Terminal } from './terminal.ts';
+import { type BundleTrial, tryBundle } from './try-bundle.ts';
 
 /** What `map-endpoint pack` was told. */
 export interface PackFlags {
   readonly output: string;
   readonly json: boolean;
+  /** Run the network on a window of noise. */
+  readonly trial: boolean;
+  /** Add a derived `map.json` to a bundle that has none. */
+  readonly map: boolean;
 }
 
 /** A written archive. */
@@ -56,18 +64,93 @@ export async function runPack(dirs: readonly string[], flags: PackFlags): Promis
   const terminal = createTerminal(flags.json);
   if (!flags.output.endsWith('.tar.gz')) throw new UsageError('--output takes a file that ends in .tar.gz.');
   checkTargetModel(basename(flags.output));
-  terminal.progress('checking and packing');
-  const { sizeBytes, bundles } = await packBundles(dirs, flags.output);
-  const file = resolve(flags.output);
-  const [only] = bundles;
+  const workDir = await mkdtemp(join(tmpdir(), 'map-endpoint-pack-'));
+  try {
+    const trials: (BundleTrial | undefined)[] = [];
+    let sources = dirs;
+    if (flags.trial) {
+      sources = [];
+      for (const [index, dir] of dirs.entries()) {
+        // The folder's name is the model's where there are several.
+        const copy = join(workDir, String(index), basename(resolve(dir)));
+        sources = [...sources, await tryBundles(dir, copy, flags.map, trials, terminal)];
+      }
+    }
+    terminal.progress('packing');
+    const packed = await packBundles(sources, flags.output);
+    report(packed, trials, flags.output, terminal);
+  } finally {
+    await rm(workDir, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Tries every bundle of a folder.
+ *
+ * @returns the folder to pack: a copy when a derived `map.json` was added
+ */
+async function tryBundles(
+  dir: string,
+  copy: string,
+  mayAddMap: boolean,
+  trials: (BundleTrial | undefined)[],
+  terminal: Terminal,
+): Promise<string> {
+  let source = dir;
+  for (const { name, dir: bundleDir, files, hasHandler } of await placeFolders([dir], new AbortController().signal)) {
+    const map = await readMapJson(bundleDir);
+    if (hasHandler || map.tensorsOnly) {
+      trials.push(undefined);
+      continue;
+    }
+    terminal.progress(`${name ?? basename(resolve(dir))}: running the network on one window`);
+    const trial = await tryBundle(bundleDir, map, await readMetadata(bundleDir));
+    trials.push(trial);
+    if (!mayAddMap || !trial.map || files.some(({ path }) => path === 'map.json')) continue;
+    if (source === dir) await cp(dir, copy, { recursive: true });
+    source = copy;
+    await writeFile(
+      join(copy, bundleDir.slice(resolve(dir).length), 'map.json'),
+      `${JSON.stringify(trial.map, null, 2)}\n`,
+    );
+  }
+  return source;
+}
+
+function report(
+  { sizeBytes, bundles }: Packed,
+  trials: readonly (BundleTrial | undefined)[],
+  output: string,
+  terminal: Terminal,
+): void {
+  const file = resolve(output);
+  const described = bundles.map((bundle, index) => ({ ...bundle, trial: trials[index] }));
+  const [only] = described;
   if (only && only.model === undefined) terminal.json({ file, ...only, sizeBytes });
-  else terminal.json({ file, sizeBytes, bundles });
-  terminal.line(`${flags.output}: ${sizeBytes} bytes`);
-  for (const { model, sha256, segments, outputs, hasHandler } of bundles) {
+  else terminal.json({ file, sizeBytes, bundles: described });
+  terminal.line(`${output}: ${sizeBytes} bytes`);
+  for (const { model, sha256, segments, outputs, hasHandler, trial } of described) {
     const named = segments.map(({ label }) => label).join(', ') || outputs[0]?.key;
     const serves = hasHandler ? 'has code of its own: served where ALLOW_CUSTOM_CODE=true is set' : `serves ${named}`;
     terminal.line(`${model ?? 'model'} ${sha256.slice(0, 16)} ${serves}`);
+    if (trial) for (const line of describeTrial(trial)) terminal.line(line);
   }
+}
+
+function describeTrial({ windowShape, answerShape, elapsedMs, result, notes, map }: BundleTrial): string[] {
+  const segments = map?.outputs[0].segments ?? [];
+  const rows = segments.map(({ value, label, category, propertyType: [code, scheme, meaning] }) => [
+    String(value),
+    label,
+    `${code} ${scheme} ${meaning}`,
+    category[2],
+  ]);
+  const form = result && (result.channels > 1 ? `${result.channels} masks` : 'a label map');
+  return [
+    `one window of ${windowShape.join(' × ')} gave ${answerShape.join(' × ')} in ${Math.round(elapsedMs)} ms${form ? `; the result is ${form}` : ''}`,
+    ...(rows.length > 0 ? formatTable([['value', 'segment', 'code', 'category'], ...rows]) : []),
+    ...notes.map((note) => `note: ${note}`),
+  ];
 }
 
 async function placeFolders(dirs: readonly string[], signal: AbortSignal): Promise<PlacedBundle[]> {

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { programVersion } from '../version.ts';
+import { benchCommand } from './commands/bench.ts';
 import { cleanupCommand } from './commands/cleanup.ts';
 import { demoCommand } from './commands/demo.ts';
 import { dicomizeCommand } from './commands/dicomize.ts';
@@ -10,6 +11,7 @@ import { localCommand } from './commands/local.ts';
 import { newHandlerCommand } from './commands/new-handler.ts';
 import { packCommand } from './commands/pack.ts';
 import { serveCommand } from './commands/serve.ts';
+import { validateCommand } from './commands/validate.ts';
 
 /**
  * The command line. What a command does is imported when it runs: `serve` must answer `/ping` within seconds of its
@@ -41,6 +43,8 @@ Exit codes: 0 done, 1 the work failed, 2 the command line or a setting is wrong.
     cleanupCommand,
     packCommand,
     inspectCommand,
+    validateCommand,
+    benchCommand,
     newHandlerCommand,
     invokeCommand,
     demoCommand,

@@ -30,10 +30,13 @@ export interface SourceSeries {
   readonly instances: readonly SourceInstance[];
 }
 
-/** What an input turned out to be: DICOM series, or an image that already is a volume. */
+/**
+ * What an input turned out to be: DICOM series, or an image that already is a volume. A colour image has a volume for each
+ * of its channels, of which `volume` is the first.
+ */
 export type LoadedInput =
   | { readonly kind: 'dicom'; readonly series: readonly SourceSeries[] }
-  | { readonly kind: 'volume'; readonly volume: Volume };
+  | { readonly kind: 'volume'; readonly volume: Volume; readonly channels?: readonly Volume[] | undefined };
 
 /** Where an input of a request lies (the wire form, parsed), or the request's own body on disk. */
 export type InputReference =

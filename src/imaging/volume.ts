@@ -25,6 +25,8 @@ export interface Volume<T extends VoxelArray = VoxelArray> {
   readonly data: T;
   readonly shape: Shape3;
   readonly affineRas: Affine;
+  /** True for a picture that never was part of a volume: its third axis, of length 1, means nothing. */
+  readonly isPlane?: boolean | undefined;
 }
 
 /** Number of voxels of a grid. */

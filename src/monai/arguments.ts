@@ -11,10 +11,13 @@ export class Arguments {
   readonly component: Component;
   readonly #file: string;
   readonly #left: Set<string>;
+  readonly #bareKey: string | undefined;
 
-  constructor(component: Component, file: string) {
+  /** @param bareKey - the image that a component without `keys` works on */
+  constructor(component: Component, file: string, bareKey?: string) {
     this.component = component;
     this.#file = file;
+    this.#bareKey = bareKey;
     this.#left = new Set(component.argumentNames);
   }
 
@@ -45,10 +48,20 @@ export class Arguments {
 
   /** `keys`: one key or a list. */
   keys(name = 'keys'): string[] {
+    if (name === 'keys' && this.#bareKey !== undefined) return [this.#bareKey];
     const value = this.raw(name);
     const keys = isList(value) ? value : [value];
     if (keys.length > 0 && keys.every((key): key is string => typeof key === 'string')) return [...keys];
     throw this.#wrong(name, 'a key or a list of keys', value);
+  }
+
+  text(name: string, fallback?: string): string {
+    return this.#required(
+      name,
+      this.raw(name) ?? fallback,
+      (value) => (typeof value === 'string' ? value : undefined),
+      'a text',
+    );
   }
 
   number(name: string, fallback?: number): number {
@@ -64,6 +77,12 @@ export class Arguments {
 
   boolean(name: string, fallback: boolean): boolean {
     return this.#required(name, this.raw(name) ?? fallback, asBoolean, 'True or False');
+  }
+
+  /** True, False or None. */
+  optionalBoolean(name: string): boolean | null {
+    const value = this.raw(name);
+    return value === undefined || value === null ? null : this.#required(name, value, asBoolean, 'True, False or None');
   }
 
   choice<T extends string>(name: string, options: readonly T[], fallback: T): T {
@@ -85,13 +104,15 @@ export class Arguments {
   }
 
   /** An element type, given as such or by name; None and absence are undefined. */
-  dtype(name: string, allowed: readonly string[]): string | undefined {
+  dtype<T extends string>(name: string, allowed: readonly T[]): T | undefined {
     const value = this.raw(name);
     if (value === undefined || value === null) return undefined;
-    const constant = typeof value === 'string' ? dtypeByName(value) : value;
-    if (constant instanceof Constant && constant.kind === 'dtype' && allowed.includes(constant.name))
-      return constant.name;
-    throw this.#wrong(name, allowed.join(' or '), value);
+    return this.#required(name, value, (item) => asDtype(item, allowed), allowed.join(' or '));
+  }
+
+  /** An element type for every key, or a list with one for each. */
+  perKeyDtype<T extends string>(name: string, count: number, allowed: readonly T[], fallback: T): T[] {
+    return this.perKey(name, count, fallback, (item) => asDtype(item, allowed), allowed.join(' or '));
   }
 
   /** One value for every key, or a list with one for each; read by `read`, which gives undefined for a wrong one. */
@@ -144,6 +165,12 @@ export class Arguments {
 
 const asNumber = (value: ConfigValue): number | undefined =>
   typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+
+function asDtype<T extends string>(value: ConfigValue, allowed: readonly T[]): T | undefined {
+  const constant = typeof value === 'string' ? dtypeByName(value) : value;
+  if (!(constant instanceof Constant) || constant.kind !== 'dtype') return undefined;
+  return allowed.find((name) => name === constant.name);
+}
 
 /** The zoo also writes "True"; a text "False" would be true in Python, so it is refused. */
 const asBoolean = (value: ConfigValue): boolean | undefined =>

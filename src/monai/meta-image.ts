@@ -1,7 +1,8 @@
+import type { AxisSamples } from '../compute/kernels/axis-samples.ts';
 import type { ComputePool } from '../compute/pool.ts';
 import type { Affine } from '../imaging/affine.ts';
 import type { StridedImage } from '../imaging/strided-image.ts';
-import type { Volume, VoxelArray } from '../imaging/volume.ts';
+import type { Shape3, Volume, VoxelArray } from '../imaging/volume.ts';
 import type { Component } from './bundle/config-value.ts';
 
 /** What a transform works with: threads over shared memory, and the request's end. */
@@ -22,6 +23,8 @@ export interface MetaImage {
   readonly owned: boolean;
   /** True when the values are channel numbers from an argmax. */
   readonly fromArgmax: boolean;
+  /** 2 for a plane: the third axis, of length 1, is then none for the bundle. Absent: a volume. */
+  readonly spatialDims?: 2 | 3 | undefined;
 }
 
 /** An invertible operation that was applied to an image. */
@@ -33,6 +36,16 @@ export interface AppliedOperation {
   invert(image: MetaImage, options: InvertOptions, context: RunContext): Promise<MetaImage>;
   /** Inverse and argmax over the channels at once, where that saves holding the inverted channels. */
   invertToArgmax?(image: MetaImage, context: RunContext): Promise<MetaImage>;
+  /** The inverse axis by axis, where it is one, for an image on this grid; `same` when it changes nothing. */
+  separableInverse?(grid: MetaImage): SeparableInverse | 'same' | undefined;
+}
+
+/** Linear interpolation along each axis by itself. */
+export interface SeparableInverse {
+  /** Where each index of the result reads, axis by axis; always inside the image. */
+  readonly samples: readonly [AxisSamples, AxisSamples, AxisSamples];
+  readonly shape: Shape3;
+  readonly affineRas: Affine;
 }
 
 export interface InvertOptions {
@@ -43,5 +56,5 @@ export interface InvertOptions {
 /** The images of a run by their keys (`image`, `pred`). */
 export type ImageData = Map<string, MetaImage>;
 
-/** Input of a run by key. */
-export type Volumes = Readonly<Record<string, Volume>>;
+/** Input of a run by key: one volume, or one for each channel. */
+export type Volumes = Readonly<Record<string, Volume | readonly Volume[]>>;

@@ -138,7 +138,7 @@ async function run({ catalog, networks, settings, logger }: Running, job: Pipeli
       waitedMs: job.waitedMs,
       warnings: job.warnings,
       span: continueTrace(job.trace, (record) => send({ type: 'span', jobId, record })),
-      network: networks.networkOf(model.key, job.signature, settings.workers + 1),
+      network: networks.networkOf(model.key, job.signature, settings.workers + 1, settings.gainsFromBatches),
       progress: (fraction, phase) => send({ type: 'progress', jobId, fraction, phase }),
       writing: (prefixUri) => send({ type: 'writing', jobId, prefixUri }),
     });

@@ -32,6 +32,8 @@ export interface PipelineSettings {
   readonly threads: number;
   /** Windows that run at once over all session children. */
   readonly workers: number;
+  /** Whether networks run on a GPU, where one run of several windows is faster than as many runs. */
+  readonly gainsFromBatches?: boolean;
   /** Most bytes of files that an answer may carry itself. */
   readonly maxAnswerBytes: number;
   readonly logLevel: string;

@@ -103,6 +103,7 @@ async function analyse(
   const selector = new SeriesSelector({
     selections: mapJson.series && compileSeriesRules(mapJson.series),
     modality: bundle.metadata.modality,
+    imagesPerRun: bundle.imagesPerRun,
     isRequested: job.inputs.some((input) => 'seriesInstanceUid' in input && input.seriesInstanceUid !== undefined),
   });
   const toVolume = new SeriesToVolume();

@@ -23,12 +23,26 @@ export interface ImageResult {
   readonly fromArgmax: boolean;
 }
 
+/** One of several images of a run. */
+export interface NamedVolume {
+  /** Of the selection in `map.json` that chose it; empty where there is none. */
+  readonly name: string;
+  readonly volume: Volume;
+}
+
 /** A compiled MONAI bundle as the pipeline runs it. */
 export interface ImagingBundle {
   readonly metadata: BundleMetadata;
+  /** How many images a run takes beside a single one: channels of its input, or inputs. Absent: one only. */
+  readonly imagesPerRun?: number | undefined;
+  /** @param image - whose grid the result lies on: the only one, or the first of `options.images` */
   run(
     image: Volume,
     options: {
+      /** All images, where there are several. */
+      images?: readonly NamedVolume[] | undefined;
+      /** Told what the answer's warnings shall say. */
+      warn?(message: string): void;
       network: Network;
       pool: ComputePool;
       signal: AbortSignal;

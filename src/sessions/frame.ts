@@ -95,6 +95,7 @@ interface Receiving {
 export class FrameReader<H extends object> {
   readonly #onFrame: (frame: Frame<H>) => void;
   readonly #recycle: boolean;
+  readonly #memoryFor: ((bytes: number) => Uint8Array<ArrayBufferLike> | undefined) | undefined;
   readonly #staging = Buffer.allocUnsafeSlow(stagingBytes);
   #pending: Buffer = Buffer.alloc(0);
   #receiving: Receiving | undefined;
@@ -105,10 +106,18 @@ export class FrameReader<H extends object> {
   /**
    * @param recycle - reuse the memory of the last frame's tensors for the next one's of equal sizes: for a reader that
    *   is done with a frame before it reads the next
+   * @param memory - gives memory of exactly so many bytes for a tensor, or undefined to have some made
    */
-  constructor(onFrame: (frame: Frame<H>) => void, options: { recycle: boolean } = { recycle: false }) {
+  constructor(
+    onFrame: (frame: Frame<H>) => void,
+    options: {
+      readonly recycle?: boolean;
+      readonly memory?: (bytes: number) => Uint8Array<ArrayBufferLike> | undefined;
+    } = {},
+  ) {
     this.#onFrame = onFrame;
-    this.#recycle = options.recycle;
+    this.#recycle = options.recycle ?? false;
+    this.#memoryFor = options.memory;
   }
 
   /** Where the next bytes belong. */
@@ -180,7 +189,7 @@ export class FrameReader<H extends object> {
   }
 
   #memory(size: number, index: number): Uint8Array {
-    const kept = this.#kept[index];
+    const kept = this.#kept[index] ?? this.#memoryFor?.(size);
     return kept?.length === size ? kept : Buffer.allocUnsafeSlow(size);
   }
 

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { abortError, EndpointError, throwIfAborted } from '../errors.ts';
-import type { Network } from '../imaging/network.ts';
+import type { AnswerRoom, Network } from '../imaging/network.ts';
 import type { NetworkSignature, Tensor, TensorInfo } from '../imaging/tensor.ts';
 import { FrameError, type Tensors } from './frame.ts';
 import { ConnectionLost, SessionConnection } from './session-connection.ts';
@@ -23,9 +23,11 @@ export class SessionNetworks {
    *
    * @param modelKey - the key under which the front's pool loaded it
    * @param concurrency - windows in flight at once that keep the children busy: the pool's workers and one more
+   * @param gainsFromBatches - whether one run of several windows is faster than as many runs
    */
-  networkOf(modelKey: string, signature: NetworkSignature, concurrency: number): Network {
-    return new SessionNetwork(modelKey, signature, concurrency, this.#slots, this.#connections);
+  networkOf(modelKey: string, signature: NetworkSignature, concurrency: number, gainsFromBatches = false): Network {
+    const limits = { concurrency, gainsFromBatches };
+    return new SessionNetwork(modelKey, signature, limits, this.#slots, this.#connections);
   }
 
   /** Drops all connections. */
@@ -41,6 +43,7 @@ class SessionNetwork implements Network {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly concurrency: number;
+  readonly gainsFromBatches: boolean;
   readonly #modelKey: string;
   readonly #slots: SlotBroker;
   readonly #idle: Map<string, SessionConnection[]>;
@@ -48,25 +51,30 @@ class SessionNetwork implements Network {
   constructor(
     modelKey: string,
     signature: NetworkSignature,
-    concurrency: number,
+    limits: { readonly concurrency: number; readonly gainsFromBatches: boolean },
     slots: SlotBroker,
     idle: Map<string, SessionConnection[]>,
   ) {
     this.#modelKey = modelKey;
     this.inputs = signature.inputs;
     this.outputs = signature.outputs;
-    this.concurrency = concurrency;
+    this.concurrency = limits.concurrency;
+    this.gainsFromBatches = limits.gainsFromBatches;
     this.#slots = slots;
     this.#idle = idle;
   }
 
-  async run(inputs: Tensors, signal: AbortSignal = new AbortController().signal): Promise<Record<string, Tensor>> {
+  async run(
+    inputs: Tensors,
+    signal: AbortSignal = new AbortController().signal,
+    room?: AnswerRoom,
+  ): Promise<Record<string, Tensor>> {
     setMaxListeners(0, signal); // each window in flight listens to it
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal);
       const grant = await this.#slots.acquire(this.#modelKey, signal);
       try {
-        return await this.#runOn(grant, inputs, signal);
+        return await this.#runOn(grant, inputs, signal, room);
       } catch (thrown) {
         if (!(thrown instanceof ConnectionLost)) throw thrown;
         if (attempt < reruns) continue;
@@ -78,14 +86,19 @@ class SessionNetwork implements Network {
   }
 
   /** Runs one window on a granted slot and gives the slot back, however it ends. */
-  async #runOn(grant: SlotGrant, inputs: Tensors, signal: AbortSignal): Promise<Record<string, Tensor>> {
+  async #runOn(
+    grant: SlotGrant,
+    inputs: Tensors,
+    signal: AbortSignal,
+    room: AnswerRoom | undefined,
+  ): Promise<Record<string, Tensor>> {
     const connection = this.#connectionTo(grant.socketPath);
     const abandon = (): void => connection.close();
     signal.addEventListener('abort', abandon, { once: true });
     try {
       if (signal.aborted) connection.close();
       const { grantId, sessionId } = grant;
-      const outputs = await connection.run({ grantId, sessionId }, inputs);
+      const outputs = await connection.run({ grantId, sessionId }, inputs, room);
       this.#slots.release(grant, 'done');
       this.#keep(grant.socketPath, connection);
       return outputs;

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { EndpointError } from '../errors.ts';
+import type { AnswerRoom } from '../imaging/network.ts';
 import type { Tensor } from '../imaging/tensor.ts';
 import { encodeFrame, type Frame, FrameReader, type Tensors, type WindowAnswer, type WindowRequest } from './frame.ts';
 
@@ -17,10 +18,13 @@ interface Pending {
 export class SessionConnection {
   readonly #socket: Socket;
   #pending: Pending | undefined;
+  #room: AnswerRoom | undefined;
   #lost: ConnectionLost | undefined;
 
   constructor(socketPath: string) {
-    const reader = new FrameReader<WindowAnswer>((frame) => this.#answered(frame));
+    const reader = new FrameReader<WindowAnswer>((frame) => this.#answered(frame), {
+      memory: (bytes) => this.#room?.memory(bytes),
+    });
     this.#socket = connect({
       path: socketPath,
       // Reads go straight to where the bytes belong; the types know the second parameter only.
@@ -49,10 +53,12 @@ export class SessionConnection {
   /**
    * Sends a window and waits for its answer.
    *
+   * @param room - for the answer: nothing of it is read before it is admitted
    * @throws ConnectionLost; EndpointError as the child gave it
    */
-  async run(request: WindowRequest, inputs: Tensors): Promise<Record<string, Tensor>> {
+  async run(request: WindowRequest, inputs: Tensors, room?: AnswerRoom): Promise<Record<string, Tensor>> {
     const parts = encodeFrame(request, inputs);
+    this.#room = room;
     const { head, tensors } = await new Promise<Frame<WindowAnswer>>((resolve, reject) => {
       if (this.#lost) {
         reject(this.#lost);
@@ -63,6 +69,7 @@ export class SessionConnection {
       this.#socket.cork();
       for (const part of parts) this.#socket.write(part);
       this.#socket.uncork();
+      if (room) this.#holdBack(room);
     });
     if (!head.ok) throw EndpointError.fromBody(head.error);
     return tensors;
@@ -74,9 +81,17 @@ export class SessionConnection {
     this.#fail(undefined);
   }
 
+  /** Leaves the answer in the child, which waits in its write, until it is admitted. */
+  #holdBack(room: AnswerRoom): void {
+    this.#socket.pause();
+    const goOn = (): void => void this.#socket.resume();
+    room.admit().then(goOn, goOn);
+  }
+
   #answered(frame: Frame<WindowAnswer>): void {
     const pending = this.#pending;
     this.#pending = undefined;
+    this.#room = undefined;
     this.#socket.unref(); // an idle connection keeps no process alive
     pending?.resolve(frame);
   }

@@ -40,6 +40,7 @@ const pages = [
   'docs/errors.md',
   'docs/handlers.md',
   'docs/healthimaging.md',
+  'docs/inputs.md',
   'docs/oip.md',
 ];
 const blocks = pages.flatMap(blocksOf);

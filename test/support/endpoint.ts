@@ -95,7 +95,9 @@ export async function startTestEndpoint(
       return JSON.parse(output);
     },
     addModel(bundleDir, name) {
-      execFileSync(process.execPath, [cli, 'pack', bundleDir, '-o', join(modelsDir, name)], { stdio: 'ignore' });
+      execFileSync(process.execPath, [cli, 'pack', bundleDir, '--no-trial', '-o', join(modelsDir, name)], {
+        stdio: 'ignore',
+      });
     },
     invoke(targetModel, body, init = {}) {
       const headers = {

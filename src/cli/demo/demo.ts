@@ -7,10 +7,10 @@ import { EndpointError } from '../../errors.ts';
 import { ReportedFailure } from '../exit-codes.ts';
 import { importImages } from '../import-images.ts';
 import { invokeModel } from '../invoke-model.ts';
+import { type OwnEndpoint, startOwnEndpoint } from '../own-endpoint.ts';
 import { packBundle } from '../pack-bundle.ts';
 import { folderUri } from '../server-uri.ts';
 import { createTerminal, formatTable } from '../terminal.ts';
-import { type DemoEndpoint, startDemoEndpoint } from './demo-endpoint.ts';
 import { renderPhantom } from './phantom.ts';
 import { parsePhantom } from './phantom-description.ts';
 import { writePhantomSeries } from './phantom-series.ts';
@@ -35,7 +35,7 @@ export async function runDemo(flags: DemoFlags): Promise<void> {
   const watch = new Stopwatch((phase) => terminal.progress(phase));
   const outDir = resolve(flags.out);
   const workDir = await mkdtemp(join(tmpdir(), 'map-endpoint-demo-'));
-  let endpoint: DemoEndpoint | undefined;
+  let endpoint: OwnEndpoint | undefined;
   try {
     const dirs = { ct: join(outDir, 'ct'), results: join(outDir, 'results'), models: join(workDir, 'models') };
     for (const name of ['ct', 'results', 'seg.dcm', 'result.json', 'overview.png']) {
@@ -49,7 +49,7 @@ export async function runDemo(flags: DemoFlags): Promise<void> {
     const bundleDir = join(samplesDir, 'spleen_ct_demo');
     await watch.time('pack the model', () => packBundle(bundleDir, join(dirs.models, targets.first)));
     const running = await watch.time('start the endpoint', () =>
-      startDemoEndpoint({ models: dirs.models, data: join(workDir, 'data'), allow: [outDir] }),
+      startOwnEndpoint({ models: dirs.models, data: join(workDir, 'data'), allow: [outDir] }),
     );
     endpoint = running;
     const imported = await watch.time('import into the store', () =>

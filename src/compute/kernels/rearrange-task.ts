@@ -18,10 +18,20 @@ export function rearrangeSlab({ source, target, axes, from, to }: RearrangeInput
   const [outer, middle, inner] = axes;
   const rows = target.shape[middle];
   const length = target.shape[inner];
+  // Rows that lie alike in both are copied as they are.
+  const whole =
+    source.strides[inner] === 1 && target.strides[inner] === 1 && source.data.constructor === target.data.constructor;
   for (let channel = 0; channel < target.channels; channel++) {
     for (let a = from; a < to; a++) {
       const sourceStart = source.offset + channel * source.channelStride + a * source.strides[outer];
       const targetStart = target.offset + channel * target.channelStride + a * target.strides[outer];
+      if (whole) {
+        for (let b = 0; b < rows; b++) {
+          const at = sourceStart + b * source.strides[middle];
+          target.data.set(source.data.subarray(at, at + length), targetStart + b * target.strides[middle]);
+        }
+        continue;
+      }
       for (let b = 0; b < rows; b += block) {
         const bEnd = Math.min(rows, b + block);
         for (let c = 0; c < length; c += block) {

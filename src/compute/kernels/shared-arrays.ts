@@ -1,3 +1,4 @@
+import { EndpointError } from '../../errors.ts';
 import { type MemoryOrder, type StridedImage, stridedOver } from '../../imaging/strided-image.ts';
 import { type Shape3, voxelCount } from '../../imaging/volume.ts';
 
@@ -13,13 +14,28 @@ const makers = {
   uint16: (length: number) => new Uint16Array(new SharedArrayBuffer(length * 2)),
 };
 
-/** A zeroed image in shared memory. */
+/**
+ * A zeroed image in shared memory.
+ *
+ * @throws EndpointError `unprocessable_image` when there can be no such array
+ */
 export function sharedImage<T extends KernelType>(
   type: T,
   channels: number,
   shape: Shape3,
   order: MemoryOrder,
 ): StridedImage<ReturnType<(typeof makers)[T]>> {
-  const data = makers[type](channels * voxelCount(shape)) as ReturnType<(typeof makers)[T]>;
-  return stridedOver(data, channels, shape, order);
+  return stridedOver(allocated(type, channels, shape), channels, shape, order);
+}
+
+function allocated<T extends KernelType>(type: T, channels: number, shape: Shape3): ReturnType<(typeof makers)[T]> {
+  try {
+    return makers[type](channels * voxelCount(shape)) as ReturnType<(typeof makers)[T]>;
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    const size = `${channels} × ${shape.join(' × ')}`;
+    throw new EndpointError('unprocessable_image', `The bundle makes an image of ${size} voxels: too large.`, {
+      cause,
+    });
+  }
 }

@@ -12,6 +12,8 @@ export interface RescaleInput extends Slab {
   readonly divide: number;
   readonly scale?: { readonly multiply: number; readonly add: number } | undefined;
   readonly clip?: { readonly min: number; readonly max: number } | undefined;
+  /** Zeros stay zero. */
+  readonly keepZeros?: boolean | undefined;
 }
 
 /** MONAI `ScaleIntensityRange` on one run of voxels, in float32 steps as torch. */
@@ -23,7 +25,12 @@ export function rescaleSlab(input: RescaleInput): void {
   const add = Math.fround(scale?.add ?? 0);
   const min = Math.fround(clip?.min ?? Number.NEGATIVE_INFINITY);
   const max = Math.fround(clip?.max ?? Number.POSITIVE_INFINITY);
+  const keepZeros = input.keepZeros === true;
   for (let i = from; i < to; i++) {
+    if (keepZeros && source[sourceStart + i] === 0) {
+      target[targetStart + i] = 0;
+      continue;
+    }
     const shifted = Math.fround((source[sourceStart + i] as number) - a);
     const value = Math.fround(Math.fround(Math.fround(shifted / b) * multiply) + add);
     target[targetStart + i] = Math.min(Math.max(value, min), max);

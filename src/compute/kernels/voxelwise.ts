@@ -22,7 +22,7 @@ const startsOf = (image: StridedImage): number[] => {
 };
 
 /** A linear map of intensities; see {@link RescaleInput}. */
-export type IntensityMap = Pick<RescaleInput, 'subtract' | 'divide' | 'scale' | 'clip'>;
+export type IntensityMap = Pick<RescaleInput, 'subtract' | 'divide' | 'scale' | 'clip' | 'keepZeros'>;
 
 /** Maps one channel's intensities; `target` has the source's layout and may be the source itself. */
 export async function rescaleChannel(

@@ -13,9 +13,10 @@ const sniffed = new Set([
   'application/gzip',
   'application/x-gzip',
   'application/dicom',
+  'image/png',
 ]);
 
-/** Reads a request's own body: a zip of DICOM files, `multipart/related` of them, one DICOM object, or NIfTI. */
+/** Reads a request's own body: a zip of DICOM files, `multipart/related` of them, one DICOM object, NIfTI or PNG. */
 export class BodySource implements ImageSource {
   accepts(reference: InputReference): boolean {
     return 'body' in reference;
@@ -49,6 +50,6 @@ export class BodySource implements ImageSource {
 function unsupported(reason: string): EndpointError {
   return new EndpointError(
     'unsupported_media_type',
-    `The body cannot be used: ${reason}. Send application/json, application/zip of DICOM files, multipart/related; type="application/dicom", or NIfTI.`,
+    `The body cannot be used: ${reason}. Send application/json, application/zip of DICOM files, multipart/related; type="application/dicom", NIfTI or PNG.`,
   );
 }

@@ -7,11 +7,13 @@ import { compileTransforms, fused } from './compose.ts';
 import { ConfigDocument } from './config-document.ts';
 import { readFirstOf } from './config-file.ts';
 import { Component, describeValue } from './config-value.ts';
-import { followKeys } from './data-flow.ts';
+import { followKeys, predictionKey } from './data-flow.ts';
+import { labelTailOf } from './label-tail.ts';
 import { readMetadata } from './metadata.ts';
 import type { IoNames } from './network-names.ts';
 import { unsupported } from './unsupported.ts';
 
+const metadataFile = 'configs/metadata.json';
 const configFiles = ['configs/inference.json', 'configs/inference.yaml', 'configs/inference.yml'] as const;
 
 /**
@@ -30,19 +32,26 @@ export async function compileBundle(dir: string, io: IoNames = {}): Promise<Comp
       place: '',
     });
   const { file } = found;
-  const document = new ConfigDocument(found.root, file);
+  const document = new ConfigDocument(found.root, file, (await readFirstOf(dir, [metadataFile]))?.root);
   const section = (name: string) => {
     if (!document.has(name)) throw unsupported(`The configuration has no section '${name}'.`, { file, place: '' });
     return document.resolve(name);
   };
   const root = section('preprocessing');
-  const empty: CompileScope = { preprocessing: [], preprocessingRoot: undefined };
+  const empty: CompileScope = { preprocessing: [], preprocessingRoot: undefined, bareKey: 'image' };
   const preprocessing = compileTransforms(root, file, 'preprocessing', empty);
   const inferer = compileInferer(section('inferer'), file);
-  const scope: CompileScope = { preprocessing, preprocessingRoot: root instanceof Component ? root : undefined };
+  const scope: CompileScope = {
+    preprocessing,
+    preprocessingRoot: root instanceof Component ? root : undefined,
+    bareKey: predictionKey,
+  };
   const postprocessing = compileTransforms(section('postprocessing'), file, 'postprocessing', scope);
-  const flow = followKeys(preprocessing, postprocessing, file);
-  return new CompiledBundle({ metadata, io, flow, preprocessing, inferer, postprocessing: fused(postprocessing) });
+  const flow = followKeys(preprocessing, postprocessing, file, metadata);
+  const labelTail = labelTailOf(postprocessing, predictionKey);
+  const afterLabels = fused(postprocessing.slice(labelTail?.steps ?? 0));
+  const post = { postprocessing: fused(postprocessing), labelTail, afterLabels };
+  return new CompiledBundle({ metadata, io, flow, preprocessing, inferer, ...post });
 }
 
 function compileInferer(value: ReturnType<ConfigDocument['resolve']>, file: string): Inferer {

@@ -9,12 +9,14 @@ import type { NetworkSignature } from '../../imaging/tensor.ts';
 import { type Shape3, type Volume, type VoxelArray, voxelCount } from '../../imaging/volume.ts';
 import { imageOf } from '../image-data.ts';
 import type { Inferer } from '../inferers/inferer.ts';
+import { spatialRank } from '../inferers/network-form.ts';
 import type { ImageData, MetaImage, RunContext, Volumes } from '../meta-image.ts';
-import { imageOfVolume } from '../transforms/load-imaged.ts';
+import { imageOfVolumes } from '../stacked-image.ts';
 import type { Transform } from '../transforms/transform.ts';
 import { type DataFlow, predictionKey } from './data-flow.ts';
+import type { LabelTail } from './label-tail.ts';
 import type { BundleMetadata } from './metadata.ts';
-import { bindNetwork, type IoNames, networkNames } from './network-names.ts';
+import { bindNetwork, checkInferer, type IoNames, networkEnds } from './network-names.ts';
 
 /** Parts of a bundle, compiled and checked. */
 export interface BundleProgram {
@@ -24,6 +26,9 @@ export interface BundleProgram {
   readonly preprocessing: readonly Transform[];
   readonly inferer: Inferer;
   readonly postprocessing: readonly Transform[];
+  /** The steps that an inferer may do itself, and what is left when it did. */
+  readonly labelTail: LabelTail | undefined;
+  readonly afterLabels: readonly Transform[];
 }
 
 /** What a run is given beside its images. */
@@ -31,6 +36,10 @@ export interface RunOptions {
   readonly network: Network;
   readonly pool: ComputePool;
   readonly signal: AbortSignal;
+  /** Told what the answer's warnings shall say. */
+  warn?(message: string): void;
+  /** Most bytes that a prediction of all channels may take, where its label map can be made without it. */
+  readonly denseBytes?: number | undefined;
   /** Called at each change of phase and after each window; the fraction is that of the phase. */
   progress(phase: 'preprocess' | 'inference' | 'postprocess', fraction: number): void;
 }
@@ -43,6 +52,12 @@ export interface ResultImage {
   readonly affineRas: Affine;
   /** True when the values are channel numbers from an argmax, so that `channel_def` names them. */
   readonly fromArgmax: boolean;
+}
+
+/** One of several images of a run, with the name of what chose it. */
+export interface NamedImage {
+  readonly name: string;
+  readonly volume: Volume;
 }
 
 /** A MONAI bundle as a program: preprocessing, network, postprocessing. Holds no state between runs. */
@@ -71,51 +86,90 @@ export class CompiledBundle {
    * @throws EndpointError `unsupported_bundle`
    */
   checkNetwork(signature: NetworkSignature): void {
-    networkNames(signature, this.metadata, this.#program.io);
+    const { input } = networkEnds(signature, this.metadata, this.#program.io);
+    checkInferer(input, this.#program.inferer);
   }
 
-  /** Runs a bundle of one input image; the result is the image that the bundle saves (last), else its prediction. */
-  async run(image: Volume, options: RunOptions): Promise<ResultImage> {
+  /** How many images a run takes beside a single one: the bundle's keys, or the channels of its only one. */
+  get imagesPerRun(): number {
+    const { loads } = this.flow;
+    if (loads.length > 1) return loads.length;
+    return this.metadata.inputs.find(({ key }) => key === loads[0])?.channels ?? 1;
+  }
+
+  /**
+   * Runs a bundle on one image, or on several that are the channels of its input or its inputs by name; the result is the
+   * image that the bundle saves (last), else its prediction.
+   */
+  async run(image: Volume, options: RunOptions & { readonly images?: readonly NamedImage[] | undefined }) {
     const { loads, result } = this.flow;
-    const [key] = loads;
-    if (loads.length !== 1 || key === undefined)
-      throw new EndpointError('unsupported_bundle', `The bundle takes the images ${loads.join(', ')}; one was given.`);
-    const results = await this.runAll({ [key]: image }, options);
+    const images = options.images ?? [{ name: '', volume: image }];
+    const results = await this.runAll(imagesByKey(loads, images), options);
     return results.get(result) as ResultImage;
   }
 
   /** Runs the bundle over images by key and gives every image that it saves, and the prediction, by key. */
   async runAll(volumes: Volumes, options: RunOptions): Promise<Map<string, ResultImage>> {
-    const { flow, postprocessing, inferer, io } = this.#program;
+    const { flow, postprocessing, afterLabels, labelTail, inferer, io } = this.#program;
     const context: RunContext = { pool: options.pool, signal: options.signal };
     const network = bindNetwork(options.network, this.metadata, io);
-    const data = await this.#preprocessed(volumes, options);
+    const isFlat = spatialRank(network.input) === 2 && !inferer.takesVolumes;
+    if (
+      !isFlat &&
+      Object.values(volumes)
+        .flat()
+        .some(({ isPlane }) => isPlane)
+    )
+      throw new EndpointError('unprocessable_image', 'The model takes volumes; the input is a plane.');
+    const data = await this.#preprocessed(volumes, options, isFlat);
     options.progress('inference', 0);
     const progress = (fraction: number): void => options.progress('inference', fraction);
-    data.set(predictionKey, await inferer.run(imageOf(data, flow.networkInput), network, { ...context, progress }));
-    await applyAll(postprocessing, data, context, (fraction) => options.progress('postprocess', fraction));
+    const labels = labelTail?.planFor(data, flow.networkInput);
+    const whole = { ...context, progress, labels, denseBytes: options.denseBytes };
+    const prediction = await inferer.run(imageOf(data, flow.networkInput), network, whole);
+    data.set(predictionKey, prediction);
+    const left = prediction.fromArgmax ? afterLabels : postprocessing;
+    await applyAll(left, data, context, (fraction) => options.progress('postprocess', fraction));
     const results = new Map<string, ResultImage>();
     for (const key of new Set([flow.result, ...flow.saves]))
       results.set(key, await toResult(imageOf(data, key), context));
     return results;
   }
 
-  /** The image as the network gets it, for comparing with MONAI. */
-  async preprocess(volumes: Volumes, options: Omit<RunOptions, 'network'>): Promise<ResultImage> {
-    const data = await this.#preprocessed(volumes, options);
+  /** The image as the network gets it, for comparing with MONAI; `isFlat` where a network of two axes does. */
+  async preprocess(volumes: Volumes, options: Omit<RunOptions, 'network'>, isFlat = false): Promise<ResultImage> {
+    const data = await this.#preprocessed(volumes, options, isFlat);
     return toResult(imageOf(data, this.flow.networkInput), options);
   }
 
-  async #preprocessed(volumes: Volumes, options: Omit<RunOptions, 'network'>): Promise<ImageData> {
+  /** @param isFlat - whether an image of one slice is a plane to the bundle */
+  async #preprocessed(volumes: Volumes, options: Omit<RunOptions, 'network'>, isFlat = false): Promise<ImageData> {
     const data: ImageData = new Map();
     for (const key of this.flow.loads) {
-      const volume = Object.hasOwn(volumes, key) ? volumes[key] : undefined;
-      if (!volume) throw new EndpointError('internal', `No volume was given for the bundle's image '${key}'.`);
-      data.set(key, imageOfVolume(volume));
+      const given = Object.hasOwn(volumes, key) ? volumes[key] : undefined;
+      if (!given) throw new EndpointError('internal', `No volume was given for the bundle's image '${key}'.`);
+      const image = await imageOfVolumes(Array.isArray(given) ? given : [given as Volume], options, options.warn);
+      data.set(key, isFlat && image.voxels.shape[2] === 1 ? { ...image, spatialDims: 2 } : image);
     }
     await applyAll(this.#program.preprocessing, data, options, (fraction) => options.progress('preprocess', fraction));
     return data;
   }
+}
+
+/** Images for the bundle's keys: by name, or in order where none has one; all of them for an only key. */
+function imagesByKey(keys: readonly string[], images: readonly NamedImage[]): Volumes {
+  const [only] = keys;
+  if (keys.length === 1 && only !== undefined) return { [only]: images.map(({ volume }) => volume) };
+  const isNamed = images.some(({ name }) => name !== '');
+  const given = keys.map((key, n) => [key, isNamed ? images.find(({ name }) => name === key) : images[n]] as const);
+  const missing = given.filter(([, image]) => !image).map(([key]) => key);
+  if (missing.length > 0) {
+    throw new EndpointError(
+      'unprocessable_image',
+      `The bundle takes the images ${keys.join(', ')}: ${missing.join(', ')} was not given. Name the selections in map.json so.`,
+    );
+  }
+  return Object.fromEntries(given.map(([key, image]) => [key, (image as NamedImage).volume]));
 }
 
 async function applyAll(

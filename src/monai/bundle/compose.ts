@@ -31,8 +31,9 @@ export function compileTransforms(value: ConfigValue, file: string, place: strin
 
 function compileTransform(component: Component, file: string, scope: CompileScope): Transform {
   const { target, place } = component;
-  const definition = findTransform(target);
-  if (definition) return definition.compile(new Arguments(component, file), scope);
+  const found = findTransform(target);
+  if (found)
+    return found.definition.compile(new Arguments(component, file, found.isBare ? scope.bareKey : undefined), scope);
   throw unsupported(
     `The transform '${target.slice(0, 120)}' is not supported; supported are ${supportedTransforms.join(', ')}.`,
     { file, place },

@@ -1,4 +1,12 @@
-import { Component, type ConfigNode, type ConfigValue, Constant, isDictionary, isList } from './config-value.ts';
+import {
+  Component,
+  type ConfigNode,
+  type ConfigValue,
+  Constant,
+  isDictionary,
+  isList,
+  Lambda,
+} from './config-value.ts';
 import { evaluateExpression, isTrue } from './expression-evaluator.ts';
 import { parseExpression } from './expression-parser.ts';
 import { ExpressionError } from './expression-tokens.ts';
@@ -18,13 +26,18 @@ const wholeReference = /^@(?:::)*\w*(?:::\w+)*$/;
 export class ConfigDocument {
   readonly file: string;
   readonly #root: ConfigNode;
+  readonly #metadata: ConfigNode;
   readonly #values = new Map<string, ConfigValue>();
   readonly #weights = new WeakMap<object, number>();
   readonly #pending: string[] = [];
 
-  /** @param file - name relative to the bundle, for messages */
-  constructor(root: ConfigNode, file: string) {
+  /**
+   * @param file - name relative to the bundle, for messages
+   * @param metadata - content of the bundle's `metadata.json`, the one file that an expression may read
+   */
+  constructor(root: ConfigNode, file: string, metadata: ConfigNode = new Map()) {
     this.#root = root;
+    this.#metadata = metadata;
     this.file = file;
   }
 
@@ -116,7 +129,10 @@ export class ConfigDocument {
     const resolve = (id: string): ConfigValue => this.resolve(this.#absolute(id, path));
     if (isReference) return resolve(text.slice(1).replaceAll('#', '::'));
     try {
-      return evaluateExpression(parseExpression(text.slice(1)), resolve);
+      return evaluateExpression(parseExpression(text.slice(1)), resolve, (file) => {
+        if (/(?:^|\/)configs\/metadata\.json$/.test(file)) return this.#metadata;
+        throw new ExpressionError("only the bundle's configs/metadata.json can be read");
+      });
     } catch (thrown) {
       if (!(thrown instanceof ExpressionError)) throw thrown;
       throw this.#refusal(`The expression "${shown(text)}" is not supported: ${thrown.message}.`, path);
@@ -133,7 +149,13 @@ export class ConfigDocument {
   }
 
   #weigh(value: ConfigValue, path: string): number {
-    if (value === null || typeof value !== 'object' || value instanceof Constant || value instanceof Component)
+    if (
+      value === null ||
+      typeof value !== 'object' ||
+      value instanceof Constant ||
+      value instanceof Component ||
+      value instanceof Lambda
+    )
       return 1;
     const known = this.#weights.get(value);
     if (known !== undefined) return known;

@@ -1,3 +1,5 @@
+import type { Expression } from './expression-parser.ts';
+
 /**
  * A `_target_` of the configuration. Its arguments are evaluated when they are asked for: what it means, and whether it
  * is supported at all, is looked up first.
@@ -27,14 +29,25 @@ export class Component {
   }
 }
 
-/** A name of Python's side that stands for itself: an element type (`float32`) or a device (`cpu`). */
+/** A name of Python's side that stands for itself: an element type (`float32`), a device (`cpu`), a file's text (by its path). */
 export class Constant {
-  readonly kind: 'dtype' | 'device';
+  readonly kind: 'dtype' | 'device' | 'text of';
   readonly name: string;
 
-  constructor(kind: 'dtype' | 'device', name: string) {
+  constructor(kind: 'dtype' | 'device' | 'text of', name: string) {
     this.kind = kind;
     this.name = name;
+  }
+}
+
+/** A lambda: its body is never run as Python; the component that takes it looks whether it knows what it means. */
+export class Lambda {
+  readonly parameter: string;
+  readonly body: Expression;
+
+  constructor(parameter: string, body: Expression) {
+    this.parameter = parameter;
+    this.body = body;
   }
 }
 
@@ -47,6 +60,7 @@ export type ConfigValue =
   | readonly ConfigValue[]
   | ReadonlyMap<string, ConfigValue>
   | Constant
+  | Lambda
   | Component;
 
 /** The document as it was read: dictionaries are maps, so that no key can reach an object's prototype. */
@@ -62,6 +76,7 @@ export function describeValue(value: ConfigValue): string {
   if (isList(value)) return `a list of ${value.length}`;
   if (isDictionary(value)) return 'a dictionary';
   if (value instanceof Component) return `the component ${value.target}`;
+  if (value instanceof Lambda) return 'a lambda';
   if (value instanceof Constant) return `the ${value.kind} ${value.name}`;
   return String(value);
 }

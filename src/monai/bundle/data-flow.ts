@@ -1,4 +1,5 @@
 import type { Transform } from '../transforms/transform.ts';
+import type { BundleMetadata } from './metadata.ts';
 import { unsupported } from './unsupported.ts';
 
 /** Keys of the images before and after the network. */
@@ -20,12 +21,19 @@ export const predictionKey = 'pred';
  *
  * @throws EndpointError `unsupported_bundle`: an image is used before it exists, or as channels when it has no channel axis
  */
-export function followKeys(pre: readonly Transform[], post: readonly Transform[], file: string): DataFlow {
+export function followKeys(
+  pre: readonly Transform[],
+  post: readonly Transform[],
+  file: string,
+  metadata: Pick<BundleMetadata, 'inputs'>,
+): DataFlow {
+  const isStacked = (key: string): boolean => metadata.inputs.some((one) => one.key === key && (one.channels ?? 1) > 1);
   const withChannel = new Map<string, boolean>();
   const check = (transform: Transform): void => {
     const refuse = (what: string) =>
       unsupported(what, { file, place: transform.component.place }, transform.component.target);
-    for (const { key, channelFirst } of transform.loads ?? []) withChannel.set(key, channelFirst);
+    // Several files of one key are stacked as channels when they are read.
+    for (const { key, channelFirst } of transform.loads ?? []) withChannel.set(key, channelFirst || isStacked(key));
     for (const key of transform.keys) {
       const channel = withChannel.get(key);
       if (channel === undefined)
@@ -36,11 +44,21 @@ export function followKeys(pre: readonly Transform[], post: readonly Transform[]
         );
     }
     for (const key of transform.addsChannel ?? []) withChannel.set(key, true);
+    for (const { key, like } of transform.makes ?? []) withChannel.set(key, withChannel.get(like) ?? true);
+    if (transform.leaves)
+      for (const key of [...withChannel.keys()]) if (!transform.leaves(key)) withChannel.delete(key);
   };
+  const loads = [...new Set(pre.flatMap((transform) => (transform.loads ?? []).map(({ key }) => key)))];
+  if (loads.length === 0) {
+    // Without a loader the bundle is given arrays that are channels first (a data set of patches).
+    for (const key of pre[0]?.keys ?? ['image']) {
+      loads.push(key);
+      withChannel.set(key, true);
+    }
+  }
   for (const transform of pre) check(transform);
-  const loads = [...withChannel.keys()];
-  const networkInput = withChannel.has('image') ? 'image' : loads[0];
-  if (networkInput === undefined || (loads.length > 1 && networkInput !== 'image'))
+  const networkInput = withChannel.has('image') ? 'image' : [...withChannel.keys()][0];
+  if (networkInput === undefined || (withChannel.size > 1 && networkInput !== 'image'))
     throw unsupported("The preprocessing must give the image 'image'.", { file, place: 'preprocessing' });
   if (!withChannel.get(networkInput))
     throw unsupported(`The image '${networkInput}' reaches the network without a channel axis.`, {

@@ -1,4 +1,4 @@
-import { type ConfigValue, Constant, describeValue, isDictionary, isList } from './config-value.ts';
+import { type ConfigValue, Constant, describeValue, isDictionary, isList, Lambda } from './config-value.ts';
 import type { Expression } from './expression-parser.ts';
 import { ExpressionError } from './expression-tokens.ts';
 import { callFunction, namedValue } from './python-names.ts';
@@ -11,10 +11,15 @@ const maxLength = 100_000;
  * and the right side of a decided `and`/`or` are not.
  *
  * @param resolve - value of a reference; throws when there is none
+ * @param parsedFile - content of a JSON file that the expression reads
  * @throws ExpressionError on anything outside the grammar's whitelist or with the wrong types
  */
-export function evaluateExpression(node: Expression, resolve: (id: string) => ConfigValue): ConfigValue {
-  const evaluate = (child: Expression): ConfigValue => evaluateExpression(child, resolve);
+export function evaluateExpression(
+  node: Expression,
+  resolve: (id: string) => ConfigValue,
+  parsedFile: (path: string) => ConfigValue = unknownFile,
+): ConfigValue {
+  const evaluate = (child: Expression): ConfigValue => evaluateExpression(child, resolve, parsedFile);
   switch (node.kind) {
     case 'literal':
       return node.value;
@@ -22,8 +27,17 @@ export function evaluateExpression(node: Expression, resolve: (id: string) => Co
       return resolve(node.id);
     case 'name':
       return namedValue(node.name);
-    case 'call':
-      return bounded(callFunction(node.name, node.args.map(evaluate)));
+    case 'call': {
+      const [keyword] = node.keywords.keys();
+      if (keyword !== undefined) throw new ExpressionError(`${node.name} with '${keyword.slice(0, 40)}='`);
+      const args = node.args.map(evaluate);
+      const [first] = args;
+      if (node.name === 'json.loads' && args.length === 1 && first instanceof Constant && first.kind === 'text of')
+        return parsedFile(first.name);
+      return bounded(callFunction(node.name, args));
+    }
+    case 'lambda':
+      return new Lambda(node.parameter, node.body);
     case 'list':
       return node.items.map(evaluate);
     case 'dictionary':
@@ -48,6 +62,10 @@ export function evaluateExpression(node: Expression, resolve: (id: string) => Co
         node.bounds.map((bound) => (bound === undefined ? null : evaluate(bound))),
       );
   }
+}
+
+function unknownFile(): never {
+  throw new ExpressionError('no file is read here');
 }
 
 /** Python's truth of a value. */

@@ -5,7 +5,13 @@ export type Expression =
   | { readonly kind: 'literal'; readonly value: null | boolean | number | string }
   | { readonly kind: 'ref'; readonly id: string }
   | { readonly kind: 'name'; readonly name: string }
-  | { readonly kind: 'call'; readonly name: string; readonly args: readonly Expression[] }
+  | {
+      readonly kind: 'call';
+      readonly name: string;
+      readonly args: readonly Expression[];
+      readonly keywords: ReadonlyMap<string, Expression>;
+    }
+  | { readonly kind: 'lambda'; readonly parameter: string; readonly body: Expression }
   | { readonly kind: 'list'; readonly items: readonly Expression[] }
   | { readonly kind: 'dictionary'; readonly entries: readonly (readonly [Expression, Expression])[] }
   | { readonly kind: 'unary'; readonly operator: '-' | '+' | 'not'; readonly operand: Expression }
@@ -47,6 +53,11 @@ class Parser {
 
   ternary(): Expression {
     if (++this.#depth > maxDepth) throw new ExpressionError(`nested deeper than ${maxDepth}`);
+    if (this.#take('name', 'lambda')) {
+      const lambda = this.#lambda();
+      this.#depth--;
+      return lambda;
+    }
     const yes = this.#or();
     if (!this.#take('name', 'if')) {
       this.#depth--;
@@ -133,10 +144,23 @@ class Parser {
     let expression = this.#atom();
     for (;;) {
       if (this.#take('operator', '[')) expression = this.#subscript(expression);
+      else if (this.#isPath(expression) && this.#take('operator', '.')) expression = this.#pathContent(expression);
       else if (this.#next.text === '.' || this.#next.text === '(') {
         throw new ExpressionError('attributes and calls are supported on the listed names only');
       } else return expression;
     }
+  }
+
+  #isPath(expression: Expression): expression is Extract<Expression, { kind: 'call' }> {
+    return expression.kind === 'call' && (expression.name === 'pathlib.Path' || expression.name === 'Path');
+  }
+
+  /** `pathlib.Path(p).read_text()` as one call. */
+  #pathContent(path: Extract<Expression, { kind: 'call' }>): Expression {
+    if (!this.#take('name', 'read_text')) throw this.#unexpected();
+    this.#expect('operator', '(');
+    this.#expect('operator', ')');
+    return { ...path, name: 'pathlib.Path.read_text' };
   }
 
   #subscript(of: Expression): Expression {
@@ -182,14 +206,39 @@ class Parser {
   #name(first: string): Expression {
     if (first === 'True' || first === 'False') return { kind: 'literal', value: first === 'True' };
     if (first === 'None') return { kind: 'literal', value: null };
-    if (first === 'lambda') throw new ExpressionError('lambda is not supported here');
     let name = first;
     while (this.#take('operator', '.')) {
       if (this.#next.kind !== 'name') throw this.#unexpected();
       name += `.${this.#next.text}`;
       this.#position++;
     }
-    return this.#take('operator', '(') ? { kind: 'call', name, args: this.#items(')') } : { kind: 'name', name };
+    return this.#take('operator', '(') ? this.#call(name) : { kind: 'name', name };
+  }
+
+  #call(name: string): Expression {
+    const args: Expression[] = [];
+    const keywords = new Map<string, Expression>();
+    while (!this.#take('operator', ')')) {
+      const keyword = this.#next;
+      if (keyword.kind === 'name' && this.#tokens[this.#position + 1]?.text === '=') {
+        this.#position += 2;
+        if (keywords.has(keyword.text)) throw new ExpressionError(`'${keyword.text.slice(0, 40)}' is given twice`);
+        keywords.set(keyword.text, this.ternary());
+      } else if (keywords.size > 0) throw this.#unexpected();
+      else args.push(this.ternary());
+      if (this.#take('operator', ')')) break;
+      this.#expect('operator', ',');
+    }
+    return { kind: 'call', name, args, keywords };
+  }
+
+  /** `lambda x: body`, of one parameter. */
+  #lambda(): Expression {
+    const parameter = this.#next;
+    if (parameter.kind !== 'name') throw new ExpressionError('only a lambda of one parameter is supported');
+    this.#position++;
+    if (!this.#take('operator', ':')) throw new ExpressionError('only a lambda of one parameter is supported');
+    return { kind: 'lambda', parameter: parameter.text, body: this.ternary() };
   }
 
   /** `(a)` is a; `()`, `(a,)` and `(a, b)` are tuples, which are lists here. */

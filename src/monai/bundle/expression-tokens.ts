@@ -17,7 +17,7 @@ const patterns: readonly [Token['kind'] | 'space', RegExp][] = [
   ['number', /(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y],
   ['name', /[A-Za-z_]\w*/y],
   ['string', /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/y],
-  ['operator', /\/\/|==|!=|<=|>=|[-+*/%()[\]{},:.<>]/y],
+  ['operator', /\/\/|==|!=|<=|>=|[-+*/%()[\]{},:.<>=]/y],
 ];
 
 /** Splits an expression (without its leading `$`) into tokens, closed by an `end`. */

@@ -9,6 +9,13 @@ const dataFormat = z.object({
   modality: z.string().max(64).optional(),
   num_channels: z.number().int().nonnegative().optional(),
   channel_def: channelDefinition.optional(),
+  // Only told and compared when a bundle is packed: of another form they are as good as absent.
+  spatial_shape: z
+    .array(z.union([z.number(), z.string().max(64)]))
+    .max(8)
+    .optional()
+    .catch(undefined),
+  dtype: z.string().max(32).optional().catch(undefined),
 });
 const document = z.object({
   name: z.string().max(200).optional(),
@@ -24,6 +31,9 @@ export interface DataFormat {
   readonly key: string;
   readonly channels?: number | undefined;
   readonly channelDef: Readonly<Record<string, string>>;
+  /** Axes of space: numbers, or formulas such as `8*n`. */
+  readonly spatialShape?: readonly (number | string)[] | undefined;
+  readonly dtype?: string | undefined;
 }
 
 /** What is known of a bundle from `configs/metadata.json`. */
@@ -59,6 +69,8 @@ export async function readMetadata(dir: string): Promise<BundleMetadata> {
       key,
       channels: entry.num_channels,
       channelDef: entry.channel_def ?? {},
+      spatialShape: entry.spatial_shape,
+      dtype: entry.dtype,
     }));
   const inputs = Object.values(format?.inputs ?? {});
   const outputs = formats(format?.outputs);

@@ -1,7 +1,8 @@
 import { EndpointError } from '../../errors.ts';
 import type { Network } from '../../imaging/network.ts';
 import type { NetworkSignature, TensorInfo } from '../../imaging/tensor.ts';
-import type { BoundNetwork } from '../inferers/inferer.ts';
+import type { BoundNetwork, Inferer } from '../inferers/inferer.ts';
+import { describeShape, fits, fixedShape, spatialRank } from '../inferers/network-form.ts';
 import type { BundleMetadata } from './metadata.ts';
 
 /** Names of the ONNX file's input and output that the archive's `map.json` may give. */
@@ -17,21 +18,45 @@ export interface IoNames {
  * @throws EndpointError `unsupported_bundle`
  */
 export function bindNetwork(network: Network, metadata: BundleMetadata, io: IoNames): BoundNetwork {
-  const names = networkNames(network, metadata, io);
-  return { network, ...names };
+  return { network, ...networkEnds(network, metadata, io) };
 }
 
-export function networkNames(
+/** Element types of inputs that are fed, the image rounded to them. */
+const inputTypes = ['float32', 'float16', 'float64'];
+
+/** The input and output that the bundle means. */
+export function networkEnds(
   { inputs, outputs }: NetworkSignature,
   metadata: BundleMetadata,
   io: IoNames,
-): { readonly input: string; readonly output: string } {
+): { readonly input: TensorInfo; readonly output: TensorInfo } {
   const keysOf = (formats: BundleMetadata['inputs']): string[] => formats.map(({ key }) => key);
   const input = pick('input', inputs, keysOf(metadata.inputs), io.input);
   const output = pick('output', outputs, keysOf(metadata.outputs), io.output);
   if (inputs.length !== 1) throw refusal(`The network has ${inputs.length} inputs; only one is supported.`);
-  if (input.type !== 'float32') throw refusal(`The network's input is ${input.type}; only float32 is supported.`);
-  return { input: input.name, output: output.name };
+  if (!inputTypes.includes(input.type))
+    throw refusal(`The network's input is ${input.type}; supported are ${inputTypes.join(', ')}.`);
+  return { input, output };
+}
+
+/**
+ * Checks that a network can be run by an inferer: number of spatial axes, and the window that the bundle cuts against
+ * the sizes that the ONNX file fixes.
+ *
+ * @throws EndpointError `unsupported_bundle`
+ */
+export function checkInferer(input: TensorInfo, { windowShape, networkAxes }: Inferer): void {
+  const rank = spatialRank(input);
+  if (rank === undefined) return;
+  if (rank !== 2 && rank !== 3)
+    throw refusal(`The network's input has ${input.dims.length} axes; N, C and two or three of space are supported.`);
+  if (networkAxes !== undefined && networkAxes !== rank)
+    throw refusal(`The network takes images of ${rank} axes; the bundle's inferer cuts windows of ${networkAxes}.`);
+  if (windowShape && !fits(fixedShape(input), windowShape)) {
+    throw refusal(
+      `The network takes ${describeShape(fixedShape(input))} voxels and nothing else, the bundle's inferer cuts windows of ${windowShape.join(' × ')}. Export the network with open axes, or with the bundle's roi_size.`,
+    );
+  }
 }
 
 function pick(

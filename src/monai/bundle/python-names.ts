@@ -61,6 +61,9 @@ export function callFunction(name: string, args: readonly ConfigValue[]): Config
       return new Constant('device', 'cpu');
     case 'os.path.join':
       return joinPath(args);
+    case 'pathlib.Path.read_text':
+      if (args.length === 1 && typeof first === 'string') return new Constant('text of', first);
+      break;
     case 'copy.deepcopy':
     case 'copy.copy':
       if (args.length === 1 && first !== undefined) return first;

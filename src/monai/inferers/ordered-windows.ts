@@ -1,6 +1,6 @@
 import { abortError, throwIfAborted } from '../../errors.ts';
 
-/** Work on numbered windows: `run` in any order and several at once, `take` in order and one at a time. */
+/** Work on numbered windows: `run` started in order and several at once, `take` in order and one at a time. */
 export interface WindowWork<A> {
   readonly count: number;
   /** How many may run at once. One more is prepared, so that the next can start the moment that one ends. */
@@ -24,6 +24,7 @@ export async function runOrdered<A>(work: WindowWork<A>, signal: AbortSignal): P
   const answers = new Map<number, A>();
   let next = 0;
   let taken = 0;
+  let lastStarted = Promise.resolve();
   let taking: Promise<void> | undefined;
   let wake: () => void = () => {};
   let advanced = new Promise<void>((resolve) => {
@@ -51,11 +52,24 @@ export async function runOrdered<A>(work: WindowWork<A>, signal: AbortSignal): P
       if (next >= work.count) return;
       if (both.aborted) throw abortError(both);
       const index = next++;
-      await work.prepare(index, number);
-      const answer = await permits.hold(() => {
-        throwIfAborted(both);
-        return work.run(index, number, both);
+      const before = lastStarted;
+      let started: () => void = () => {};
+      lastStarted = new Promise<void>((resolve) => {
+        started = resolve;
       });
+      let answer: A;
+      try {
+        await work.prepare(index, number);
+        // In their order, so that the first that is missing is always among those that run.
+        await before;
+        answer = await permits.hold(() => {
+          started();
+          throwIfAborted(both);
+          return work.run(index, number, both);
+        });
+      } finally {
+        started();
+      }
       answers.set(index, answer);
       taking = (taking ?? Promise.resolve()).then(drain);
       taking.catch(() => stop.abort());

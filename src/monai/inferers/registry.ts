@@ -1,9 +1,14 @@
 import { monaiClassName } from '../transforms/registry.ts';
 import type { InfererDefinition } from './inferer.ts';
 import { simpleInferer } from './simple-inferer.ts';
-import { slidingWindowInferer } from './sliding-window-inferer.ts';
+import { sliceInferer, slidingWindowInferer, slidingWindowInfererAdapt } from './sliding-window-inferer.ts';
 
-const definitions: readonly InfererDefinition[] = [simpleInferer, slidingWindowInferer];
+const definitions: readonly InfererDefinition[] = [
+  simpleInferer,
+  sliceInferer,
+  slidingWindowInferer,
+  slidingWindowInfererAdapt,
+];
 const byTarget = new Map(definitions.map((definition) => [definition.target, definition]));
 
 /** Names of all inferers that run. */

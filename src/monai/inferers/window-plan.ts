@@ -12,6 +12,8 @@ export interface WindowPlan {
   readonly padding: Triple;
   /** First voxel of each window in the padded image, x outermost: MONAI's order. */
   readonly starts: readonly Triple[];
+  /** The same axis by axis, rising: `starts` are all their combinations. */
+  readonly axisStarts: readonly [readonly number[], readonly number[], readonly number[]];
   /** How many windows cover each x, y and z. */
   readonly coverage: readonly [Float32Array, Float32Array, Float32Array];
 }
@@ -31,15 +33,22 @@ export function planWindows(shape: Shape3, roiSize: readonly number[], overlap: 
     Math.floor(((paddedShape[axis] as number) - size) / 2),
   ) as unknown as Triple;
   const axes = [0, 1, 2].map((axis) =>
-    axisStarts(paddedShape[axis] as number, roi[axis] as number, overlap[axis] as number),
+    startsAlong(paddedShape[axis] as number, roi[axis] as number, overlap[axis] as number),
   ) as [number[], number[], number[]];
   const starts = axes[0].flatMap((x) => axes[1].flatMap((y) => axes[2].map((z): Triple => [x, y, z])));
   const coverage = axes.map((axis, n) => axisCoverage(axis, paddedShape[n] as number, roi[n] as number));
-  return { roi, paddedShape, padding, starts, coverage: coverage as unknown as WindowPlan['coverage'] };
+  return {
+    roi,
+    paddedShape,
+    padding,
+    starts,
+    axisStarts: axes,
+    coverage: coverage as unknown as WindowPlan['coverage'],
+  };
 }
 
 /** First voxels of the windows along one axis; the last ends where the image ends. */
-function axisStarts(size: number, roi: number, overlap: number): number[] {
+function startsAlong(size: number, roi: number, overlap: number): number[] {
   const interval = roi === size ? roi : Math.max(1, Math.trunc(roi * (1 - overlap)));
   const starts: number[] = [];
   for (let start = 0; ; start += interval) {

@@ -1,6 +1,7 @@
 import { sigmoidInPlace, softmaxInPlace } from '../../compute/kernels/voxelwise.ts';
 import { imageOf, writableFloats } from '../image-data.ts';
 import { argmaxOnly, argmaxTransform } from './argmax.ts';
+import { markLabelStep } from './label-steps.ts';
 import type { Transform, TransformDefinition } from './transform.ts';
 
 /** MONAI `Activationsd`: softmax over the channels, or the logistic function of each. */
@@ -33,6 +34,8 @@ export const activationsd: TransformDefinition = {
           ? argmaxTransform(next.component, keys[0] as string, true)
           : undefined,
     };
-    return transform;
+    return keys.length === 1 && softmax[0]
+      ? markLabelStep(transform, { kind: 'softmax', key: keys[0] as string })
+      : transform;
   },
 };

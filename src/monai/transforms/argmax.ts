@@ -4,6 +4,7 @@ import { memoryOrderOf, type StridedImage } from '../../imaging/strided-image.ts
 import type { Component } from '../bundle/config-value.ts';
 import { imageOf, writableFloats } from '../image-data.ts';
 import type { MetaImage, RunContext } from '../meta-image.ts';
+import { labelStepOf, markLabelStep } from './label-steps.ts';
 import { labelArrayType } from './label-type.ts';
 import type { Transform } from './transform.ts';
 
@@ -19,8 +20,6 @@ export async function argmaxOf(image: MetaImage, ofSoftmax: boolean, context: Ru
   return { ...image, voxels: target, owned: true, fromArgmax: true };
 }
 
-const argmaxKeys = new WeakMap<Transform, string>();
-
 /** A transform that does an argmax on one key and nothing else; {@link argmaxOnly} knows it. */
 export function argmaxTransform(component: Component, key: string, ofSoftmax = false): Transform {
   const transform: Transform = {
@@ -28,9 +27,11 @@ export function argmaxTransform(component: Component, key: string, ofSoftmax = f
     keys: [key],
     apply: async (data, context) => void data.set(key, await argmaxOf(imageOf(data, key), ofSoftmax, context)),
   };
-  if (!ofSoftmax) argmaxKeys.set(transform, key);
-  return transform;
+  return ofSoftmax ? transform : markLabelStep(transform, { kind: 'argmax', key });
 }
 
 /** The key of a transform that is an argmax and nothing else. */
-export const argmaxOnly = (transform: Transform): string | undefined => argmaxKeys.get(transform);
+export function argmaxOnly(transform: Transform): string | undefined {
+  const step = labelStepOf(transform);
+  return step?.kind === 'argmax' ? step.key : undefined;
+}

@@ -3,11 +3,13 @@ import type { Component } from '../bundle/config-value.ts';
 import { imageOf } from '../image-data.ts';
 import type { AppliedOperation, MetaImage, RunContext } from '../meta-image.ts';
 import { argmaxOf, argmaxOnly } from './argmax.ts';
+import { markLabelStep } from './label-steps.ts';
 import type { Transform, TransformDefinition } from './transform.ts';
 
 /** MONAI `Invertd`: undoes the spatial transforms of the preprocessing on other images, usually the prediction. */
 export const invertd: TransformDefinition = {
   target: 'Invertd',
+  needsKeys: true,
   compile(args, scope) {
     const keys = args.keys();
     if (args.componentArgument('transform') !== scope.preprocessingRoot)
@@ -51,7 +53,15 @@ export const invertd: TransformDefinition = {
         };
       },
     };
-    return transform;
+    const [key, original] = [keys[0] as string, originals[0] as string];
+    return keys.length === 1 && !nearest[0]
+      ? markLabelStep(transform, {
+          kind: 'inverse',
+          key,
+          original,
+          operations: (image) => operationsOf(image, invertible),
+        })
+      : transform;
   },
 };
 

@@ -1,7 +1,7 @@
 import { EndpointError } from '../../errors.ts';
 import { stridedOver, xFastest } from '../../imaging/strided-image.ts';
 import type { Volume, VoxelArray } from '../../imaging/volume.ts';
-import { imageOf } from '../image-data.ts';
+import { castTo, castTypes, imageOf } from '../image-data.ts';
 import type { MetaImage } from '../meta-image.ts';
 import type { TransformDefinition } from './transform.ts';
 
@@ -13,9 +13,12 @@ export const loadImaged: TransformDefinition = {
   target: 'LoadImaged',
   compile(args) {
     const keys = args.keys();
-    args.dtype('dtype', ['float32']);
+    const dtype = args.dtype('dtype', castTypes);
     const channelFirst = args.boolean('ensure_channel_first', false);
-    args.accept('reader', 'meta_keys', 'meta_key_postfix', 'overwriting', 'image_only', 'simple_keys');
+    // A reader's own options (`converter`) say how files become arrays; here that was done before.
+    args.only('affine_lps_to_ras', true);
+    args.only('reverse_indexing', true);
+    args.accept('reader', 'converter', 'meta_keys', 'meta_key_postfix', 'overwriting', 'image_only', 'simple_keys');
     args.accept('prune_meta_pattern', 'prune_meta_sep', 'allow_missing_keys', 'expanduser');
     args.finish();
     return {
@@ -24,7 +27,12 @@ export const loadImaged: TransformDefinition = {
       ignoresChannel: true,
       loads: keys.map((key) => ({ key, channelFirst })),
       // The volumes were put in place before the first step; this only insists that they are there.
-      apply: async (data) => void keys.map((key) => imageOf(data, key)),
+      async apply(data, context) {
+        for (const key of keys) {
+          const image = imageOf(data, key);
+          if (dtype !== undefined && dtype !== 'float32') data.set(key, await castTo(image, dtype, context));
+        }
+      },
     };
   },
 };

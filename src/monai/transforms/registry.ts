@@ -1,38 +1,88 @@
 import { activationsd } from './activationsd.ts';
+import { addLabelAsGuidanced } from './add-label-as-guidanced.ts';
 import { asDiscreted } from './as-discreted.ts';
+import { castToTyped } from './cast-to-typed.ts';
+import { fillHolesd, keepLargestConnectedComponentd, removeSmallObjectsd } from './component-transforms.ts';
+import { containerTransforms } from './containers.ts';
+import { cropForegroundd } from './crop-foregroundd.ts';
+import { centerScaleCropd, centerSpatialCropd, resizeWithPadOrCropd, spatialCropd } from './cropd.ts';
 import { ensureChannelFirstd } from './ensure-channel-firstd.ts';
 import { ensureTyped } from './ensure-typed.ts';
 import { invertd } from './invertd.ts';
+import { concatItemsd, copyItemsd, deleteItemsd, repeatChanneld, selectItemsd, splitDimd } from './items.ts';
+import { lambdad } from './lambdad.ts';
 import { loadImaged } from './load-imaged.ts';
+import { normalizeIntensityd } from './normalize-intensityd.ts';
 import { orientationd } from './orientationd.ts';
-import { saveImaged } from './save-imaged.ts';
+import { borderPadd, divisiblePadd, spatialPadd } from './padd.ts';
+import { resized } from './resized.ts';
+import { saveClassificationd, saveImaged } from './save-imaged.ts';
 import { scaleIntensityRangePercentilesd } from './scale-intensity-range-percentilesd.ts';
 import { scaleIntensityRanged } from './scale-intensity-ranged.ts';
+import { scaleIntensityd } from './scale-intensityd.ts';
 import { spacingd } from './spacingd.ts';
 import type { TransformDefinition } from './transform.ts';
 
 const definitions: readonly TransformDefinition[] = [
   activationsd,
+  addLabelAsGuidanced,
   asDiscreted,
+  borderPadd,
+  castToTyped,
+  centerScaleCropd,
+  centerSpatialCropd,
+  cropForegroundd,
+  divisiblePadd,
   ensureChannelFirstd,
   ensureTyped,
+  fillHolesd,
   invertd,
+  keepLargestConnectedComponentd,
+  lambdad,
   loadImaged,
+  normalizeIntensityd,
   orientationd,
+  removeSmallObjectsd,
+  resized,
+  resizeWithPadOrCropd,
+  saveClassificationd,
   saveImaged,
   scaleIntensityRangePercentilesd,
   scaleIntensityRanged,
+  scaleIntensityd,
   spacingd,
+  spatialCropd,
+  spatialPadd,
+  concatItemsd,
+  copyItemsd,
+  deleteItemsd,
+  repeatChanneld,
+  selectItemsd,
+  splitDimd,
+  ...containerTransforms,
 ];
 
 const byTarget = new Map(definitions.map((definition) => [definition.target, definition]));
 
-/** Names of all transforms that run, for messages and tables. */
+/** Names of all transforms that run, for messages and tables; each also without its `d`, unless it is about keys. */
 export const supportedTransforms: readonly string[] = [...byTarget.keys()];
 
-/** The definition of a `_target_`, by class name or full path (`monai.transforms.Spacingd`); MONAI's own only. */
-export function findTransform(target: string): TransformDefinition | undefined {
-  return byTarget.get(monaiClassName(target));
+/** A definition, and whether it was asked for without keys: as its twin for a bare image. */
+export interface FoundTransform {
+  readonly definition: TransformDefinition;
+  readonly isBare: boolean;
+}
+
+/**
+ * The definition of a `_target_`, by class name or full path (`monai.transforms.Spacingd`); MONAI's own only. The names
+ * `SpacingD` and `SpacingDict` are the same to MONAI; `Spacing` is the twin for a bare image.
+ */
+export function findTransform(target: string): FoundTransform | undefined {
+  const name = monaiClassName(target);
+  const keyed = byTarget.get(name) ?? byTarget.get(name.replace(/D(?:ict)?$/, 'd'));
+  if (keyed) return { definition: keyed, isBare: false };
+  const twin = byTarget.get(`${name}d`);
+  return twin && twin.needsKeys !== true ? { definition: twin, isBare: true } : undefined;
 }
 
 /** Class name of a target: the last part of a path inside `monai`, any other name as it stands. */

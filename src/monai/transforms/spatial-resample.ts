@@ -8,7 +8,7 @@ import { type Affine, identityAffine, multiplyAffines } from '../../imaging/affi
 import { type MemoryOrder, memoryOrderOf, type StridedImage } from '../../imaging/strided-image.ts';
 import type { Shape3, VoxelArray } from '../../imaging/volume.ts';
 import type { Component } from '../bundle/config-value.ts';
-import type { AppliedOperation, MetaImage, RunContext } from '../meta-image.ts';
+import type { AppliedOperation, MetaImage, RunContext, SeparableInverse } from '../meta-image.ts';
 import { labelArrayType } from './label-type.ts';
 import { affinesClose, solveAffine } from './spacing-geometry.ts';
 
@@ -34,6 +34,14 @@ export async function spatialResample(
   return { ...result, applied: [...image.applied, inverseOf(image, target.modes, by)] };
 }
 
+/** The image on another grid; nothing is traced. */
+export const resampledTo = (image: MetaImage, target: ResampleTarget, context: RunContext): Promise<MetaImage> =>
+  resampled(image, target, context);
+
+/** Whether an image lies on a grid within MONAI's tolerance, so that resampling would change nothing. */
+export const isSameGrid = (image: MetaImage, grid: Pick<ResampleTarget, 'affineRas' | 'shape'>): boolean =>
+  indexMap(image, grid) === undefined;
+
 /** The way back: onto the grid that the image had, in the order that it had in memory. */
 function inverseOf(image: MetaImage, modes: SampleModes, by: Component): AppliedOperation {
   const back = (nearest: boolean): ResampleTarget => ({
@@ -47,6 +55,7 @@ function inverseOf(image: MetaImage, modes: SampleModes, by: Component): Applied
     movesVoxels: true,
     invert: (inverse, { nearest }, context) => resampled(inverse, back(nearest), context),
     invertToArgmax: (inverse, context) => resampledArgmax(inverse, back(false), context),
+    separableInverse: (grid) => separable(grid, back(false)),
   };
 }
 
@@ -78,6 +87,13 @@ async function resampledArgmax(image: MetaImage, target: ResampleTarget, context
   return moved(image, map, output, true);
 }
 
+function separable(image: MetaImage, target: ResampleTarget): SeparableInverse | 'same' | undefined {
+  const map = indexMap(image, target);
+  if (!map) return 'same';
+  const samples = separableSamples(map, image.voxels.shape, target);
+  return samples && { samples, shape: target.shape, affineRas: multiplyAffines(image.affineRas, map) };
+}
+
 const moved = (image: MetaImage, map: Affine, voxels: StridedImage<VoxelArray>, fromArgmax: boolean): MetaImage => ({
   ...image,
   voxels,
@@ -87,7 +103,7 @@ const moved = (image: MetaImage, map: Affine, voxels: StridedImage<VoxelArray>, 
 });
 
 /** Target indices → source indices, or nothing when both grids are the same within MONAI's tolerance. */
-function indexMap(image: MetaImage, target: ResampleTarget): Affine | undefined {
+function indexMap(image: MetaImage, target: Pick<ResampleTarget, 'affineRas' | 'shape'>): Affine | undefined {
   let map: Affine;
   try {
     map = solveAffine(image.affineRas, target.affineRas);

@@ -14,6 +14,10 @@ export interface Transform {
   readonly ignoresChannel?: boolean | undefined;
   /** Keys that it reads or changes. */
   readonly keys: readonly string[];
+  /** Keys that it makes, each with the channel axis that another has. */
+  readonly makes?: readonly { readonly key: string; readonly like: string }[] | undefined;
+  /** Whether a key is still there afterwards, where the transform drops some. */
+  leaves?(key: string): boolean;
   /** Images that the bundle asks to be saved. */
   readonly saves?: readonly string[] | undefined;
   /** One transform that does the work of this and the next, when there is such a one. */
@@ -31,10 +35,14 @@ export interface CompileScope {
   readonly preprocessing: readonly Transform[];
   /** The `Compose` that they come from. */
   readonly preprocessingRoot: Component | undefined;
+  /** The image that a transform without keys works on. */
+  readonly bareKey: string;
 }
 
 /** Entry of the registry: a target by MONAI's class name, and how its arguments make a transform. */
 export interface TransformDefinition {
   readonly target: string;
+  /** True where there is no twin for a bare image: it is about keys. */
+  readonly needsKeys?: boolean;
   compile(args: Arguments, scope: CompileScope): Transform;
 }

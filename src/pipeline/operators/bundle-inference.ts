@@ -42,6 +42,8 @@ export class BundleInference implements Operator<{ image: SourceImage }, { resul
         network,
         pool,
         signal,
+        images: image.images,
+        warn: (message) => context.warn(message),
         progress(next, fraction) {
           if (next !== phase) {
             leave();

@@ -1,29 +1,12 @@
 import type { MapOutput, MapSegment } from '../../api/map-json.ts';
 import { EndpointError } from '../../errors.ts';
+import { codesOfName } from '../../formats/dicom/seg/anatomy.ts';
 import type { BundleMetadata } from '../imaging-bundle.ts';
 import type { Code, Segment } from '../segmentation.ts';
 
 const anatomicalStructure: Code = ['123037004', 'SCT', 'Anatomical Structure'];
 /** For a structure that no code is known of: it says no more than is known. */
 const tissue: Code = ['85756007', 'SCT', 'Tissue'];
-
-/** SNOMED CT codes of names as `channel_def` writes them (PS3.16 CID 7151 and 7153). */
-const knownStructures: Readonly<Record<string, Code>> = {
-  spleen: ['78961009', 'SCT', 'Spleen'],
-  liver: ['10200004', 'SCT', 'Liver'],
-  pancreas: ['15776009', 'SCT', 'Pancreas'],
-  stomach: ['69695003', 'SCT', 'Stomach'],
-  gallbladder: ['28231008', 'SCT', 'Gallbladder'],
-  kidney: ['64033007', 'SCT', 'Kidney'],
-  aorta: ['15825003', 'SCT', 'Aorta'],
-  heart: ['80891009', 'SCT', 'Heart'],
-  lung: ['39607008', 'SCT', 'Lung'],
-  brain: ['12738006', 'SCT', 'Brain'],
-  prostate: ['41216001', 'SCT', 'Prostate'],
-  'white matter': ['389080008', 'SCT', 'White Matter'],
-  'gray matter': ['389081007', 'SCT', 'Gray Matter'],
-  'grey matter': ['389081007', 'SCT', 'Gray Matter'],
-};
 
 /**
  * The segments of a result (design §3): those of `map.json`; else the names of `channel_def`, which name labels only
@@ -57,20 +40,19 @@ export function segmentsOf(
 
 function fromMap(segment: MapSegment): Segment {
   const { value, label, category } = segment;
-  return { value, label, category, propertyType: segment.propertyType ?? codeOf(label) };
+  return { value, label, category, propertyType: segment.propertyType ?? codesOfName(label)?.type ?? tissue };
 }
 
 function fromName(value: number, name: string): Segment {
   const label = name.trim().slice(0, 64) || `Segment ${value}`;
+  const codes = codesOfName(name);
   return {
     value,
     label: label[0]?.toUpperCase() + label.slice(1),
-    category: anatomicalStructure,
-    propertyType: codeOf(label),
+    category: codes?.category ?? anatomicalStructure,
+    propertyType: codes?.type ?? tissue,
   };
 }
-
-const codeOf = (label: string): Code => knownStructures[label.trim().toLowerCase()] ?? tissue;
 
 function unnamed(reason: string): EndpointError {
   return new EndpointError('unsupported_bundle', `${reason}: give "segments" in an output of map.json.`);

@@ -49,11 +49,19 @@ export interface SeriesSelectorOptions {
   readonly modality?: string | undefined;
   /** A series that the request names itself. */
   readonly isRequested: boolean;
+  /** How many images the bundle takes beside a single one. */
+  readonly imagesPerRun?: number | undefined;
 }
 
-/** The image that the network is to see: one series, or a volume as it came. */
+/** A series and the name of the selection that chose it. */
+export interface NamedSeries {
+  readonly name: string;
+  readonly series: SourceSeries;
+}
+
+/** The image that the network is to see: series, of which results go to `series`, the first of `all`, or volumes as they came. */
 export type SelectedImage =
-  | { readonly kind: 'dicom'; readonly series: SourceSeries }
+  | { readonly kind: 'dicom'; readonly series: SourceSeries; readonly all?: readonly NamedSeries[] }
   | Extract<LoadedImages, { kind: 'volume' }>;
 
 /**
@@ -73,9 +81,20 @@ export class SeriesSelector implements Operator<{ images: LoadedImages }, { sele
     { images }: { images: LoadedImages },
     _context: ExecutionContext,
   ): Promise<{ selected: SelectedImage }> {
-    if (images.kind === 'volume') return { selected: images };
+    const { selections, imagesPerRun = 1 } = this.#options;
+    if (images.kind === 'volume') {
+      const count = images.volumes.length;
+      if (count === 1 || count === imagesPerRun) return { selected: images };
+      throw new EndpointError(
+        'unprocessable_image',
+        `The input holds ${count} images or channels; the model takes ${imagesPerRun}.`,
+      );
+    }
     const ordered = inOrder(images.series);
-    const { selections } = this.#options;
+    if (selections && selections.length > 1 && imagesPerRun > 1) {
+      const all = selectEach(ordered, selections, imagesPerRun);
+      return { selected: { kind: 'dicom', series: (all[0] as NamedSeries).series, all } };
+    }
     const series = selections ? selectByRules(ordered, selections) : this.#selectByModality(ordered);
     return { selected: { kind: 'dicom', series } };
   }
@@ -122,6 +141,36 @@ function selectByRules(ordered: readonly SourceSeries[], selections: readonly Co
     ...selected.values(),
   ]);
 }
+
+/** One series for each selection, in the order of the selections, for a model that takes as many. */
+function selectEach(
+  ordered: readonly SourceSeries[],
+  selections: readonly CompiledSelection[],
+  count: number,
+): NamedSeries[] {
+  const all = selections.map((selection, n) => {
+    const series = ordered.find((candidate) => selection.matches(first(candidate)));
+    if (!series) throw notOne(`No series fulfils the rule ${describeRule(selection, n)} of map.json.`, ordered);
+    return { name: selection.name, series };
+  });
+  const uids = new Map<string, number>();
+  for (const [n, { series }] of all.entries()) {
+    const other = uids.get(series.seriesInstanceUid);
+    if (other !== undefined) {
+      const rules = [other, n].map((at) => describeRule(selections[at] as CompiledSelection, at));
+      throw notOne(`The rules ${rules.join(' and ')} of map.json select the same series.`, [series]);
+    }
+    uids.set(series.seriesInstanceUid, n);
+  }
+  if (all.length === count) return all;
+  const reason = `map.json has rules for ${all.length} series; the model takes ${count}.`;
+  throw notOne(
+    reason,
+    all.map(({ series }) => series),
+  );
+}
+
+const describeRule = ({ name }: CompiledSelection, n: number): string => (name === '' ? `${n + 1}` : `'${name}'`);
 
 /** Scouts, and images computed from others: their geometry is not the scan's (ImageType, PS3.3 C.7.6.1.1.2). */
 function isLocalizerOrReformat(series: SourceSeries): boolean {

@@ -1,12 +1,15 @@
-import type { EncodedFrame } from '../../connectors/image-source.ts';
+import type { EncodedFrame, SourceSeries } from '../../connectors/image-source.ts';
 import { mapWithLimit } from '../../connectors/map-with-limit.ts';
 import { EndpointError } from '../../errors.ts';
 import { runDecodeIntoVolume } from '../../formats/dicom/decode-task.ts';
+import { tags } from '../../formats/dicom/dictionary.ts';
 import type { FrameDecodeInput } from '../../formats/dicom/frame-decoder.ts';
 import { frameBytes, type ImagePixelFormat, imagePixelFormat } from '../../formats/dicom/image-pixel.ts';
 import type { Volume } from '../../imaging/volume.ts';
+import type { NamedVolume } from '../imaging-bundle.ts';
 import type { ExecutionContext, Operator } from '../operator.ts';
 import { applyModalityLut, type ModalityLut, readModalityLut } from './modality-lut.ts';
+import { isSameGrid } from './nearest-resample.ts';
 import type { SelectedImage } from './series-selector.ts';
 import { stackSlices } from './slice-geometry.ts';
 import { listSlices, type SourceSlice } from './source-slices.ts';
@@ -16,6 +19,8 @@ export interface SourceImage {
   readonly volume: Volume;
   /** The slice that each plane k of the volume shows; undefined for an image that was no DICOM series. */
   readonly slices: readonly SourceSlice[] | undefined;
+  /** All images for the network, where there are several: `volume` is the first of them. */
+  readonly images?: readonly NamedVolume[] | undefined;
 }
 
 /** Frames that are fetched, or wait fetched for a thread, at once: the memory beside the volume is bounded by it. */
@@ -35,23 +40,49 @@ export class SeriesToVolume implements Operator<{ selected: SelectedImage }, { i
   readonly name = 'series_to_volume';
 
   async compute({ selected }: { selected: SelectedImage }, context: ExecutionContext): Promise<{ image: SourceImage }> {
-    if (selected.kind === 'volume') return { image: { volume: selected.volume, slices: undefined } };
-    const { slices, affineRas, shearDegrees } = stackSlices(listSlices(selected.series));
-    if (shearDegrees > 0.1) {
-      context.warn(
-        `The slices are stacked at an angle of ${shearDegrees.toFixed(1)} degrees (gantry tilt); the grid follows it.`,
-      );
+    if (selected.kind === 'volume') {
+      const { volume, volumes } = selected;
+      const images = volumes.length > 1 ? volumes.map((one) => ({ name: '', volume: one })) : undefined;
+      return { image: { volume, slices: undefined, images } };
     }
-    const planes = slices.map(readPlane);
-    const [{ format }] = planes as [Plane];
-    const shape = [format.columns, format.rows, slices.length] as const;
-    if (shape[0] * shape[1] * shape[2] > maxVoxels) {
-      throw new EndpointError('unprocessable_image', `The series has more than ${maxVoxels} voxels.`);
+    const image = await volumeOf(selected.series, context);
+    if (!selected.all) return { image };
+    const images: NamedVolume[] = [];
+    for (const [n, { name, series }] of selected.all.entries()) {
+      const volume = n === 0 ? image.volume : (await volumeOf(series, context)).volume;
+      checkOneFrame(selected.series, series, isSameGrid(image.volume, volume));
+      images.push({ name, volume });
     }
-    context.span?.set({ 'map_endpoint.frames': planes.length });
-    const data = await decodePlanes(planes, context);
-    return { image: { volume: { data, shape, affineRas }, slices } };
+    return { image: { ...image, images } };
   }
+}
+
+/** Positions in different frames of reference have nothing to do with each other (PS3.3 C.7.4.1). */
+function checkOneFrame(one: SourceSeries, other: SourceSeries, isOnGrid: boolean): void {
+  const frames = [one, other].map(({ instances }) => instances[0]?.attributes.string(tags.FrameOfReferenceUID) ?? '');
+  if (frames[0] === frames[1] || isOnGrid) return;
+  throw new EndpointError(
+    'unprocessable_image',
+    `The series ${one.seriesInstanceUid} and ${other.seriesInstanceUid} have different frames of reference and grids: register them first.`,
+  );
+}
+
+async function volumeOf(series: SourceSeries, context: ExecutionContext): Promise<SourceImage> {
+  const { slices, affineRas, shearDegrees } = stackSlices(listSlices(series));
+  if (shearDegrees > 0.1) {
+    context.warn(
+      `The slices are stacked at an angle of ${shearDegrees.toFixed(1)} degrees (gantry tilt); the grid follows it.`,
+    );
+  }
+  const planes = slices.map(readPlane);
+  const [{ format }] = planes as [Plane];
+  const shape = [format.columns, format.rows, slices.length] as const;
+  if (shape[0] * shape[1] * shape[2] > maxVoxels) {
+    throw new EndpointError('unprocessable_image', `The series has more than ${maxVoxels} voxels.`);
+  }
+  context.span?.set({ 'map_endpoint.frames': planes.length });
+  const data = await decodePlanes(planes, context);
+  return { volume: { data, shape, affineRas }, slices };
 }
 
 interface Plane {

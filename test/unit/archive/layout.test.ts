@@ -65,10 +65,15 @@ describe('one bundle', () => {
     const paths = ['spleen/configs/inference.yaml', 'spleen/configs/metadata.json', `spleen/${weights}`];
     const command =
       'python -m monai.bundle onnx_export --net_id network_def --filepath models/model.onnx --ckpt_file models/model.pt ' +
-      '--meta_file configs/metadata.json --config_file configs/inference.yaml';
+      '--meta_file configs/metadata.json --config_file configs/inference.yaml --use_trace True ' +
+      `--converter_kwargs "{'dynamo': False}"`;
+    const first = weights.endsWith('.ts')
+      ? /in its folder run: python -c "import torch; .*jit.load/
+      : /folder run: python -m/;
     expect(() => findBundle(paths, strict)).toThrow(
       expect.objectContaining({ code: 'unsupported_bundle', message: expect.stringContaining(command) }),
     );
+    expect(() => findBundle(paths, strict)).toThrow(expect.objectContaining({ message: expect.stringMatching(first) }));
   });
 });
 

@@ -4,7 +4,7 @@ import { createProgram } from '../../../src/cli/program.ts';
 import { runProgram } from '../../../src/cli/run-program.ts';
 import { createTerminal, formatTable } from '../../../src/cli/terminal.ts';
 
-const commands = ['local', 'serve', 'import', 'pack', 'inspect', 'invoke', 'demo'];
+const commands = ['local', 'serve', 'import', 'pack', 'inspect', 'validate', 'bench', 'invoke', 'demo'];
 
 let out = '';
 let err = '';
@@ -50,6 +50,8 @@ describe('the command line', () => {
       {
         import: ['dir'],
         inspect: ['a.tar.gz'],
+        validate: ['a.tar.gz', '--golden', 'a', 'b'],
+        bench: ['a.tar.gz'],
         pack: ['dir', '-o', 'a.tar.gz'],
         invoke: ['--target-model', 'a.tar.gz'],
       }[command] ?? [];

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { gzipSync } from 'node:zlib';
+import { encode } from 'fast-png';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { ZipFile } from 'yazl';
 import { BodySource } from '../../../src/connectors/body/body-source.ts';
@@ -173,6 +174,17 @@ describe('other bodies', () => {
     affineRas: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
   } as const;
 
+  it.each(['application/octet-stream', 'image/png'])('PNG as %s, a plane for each colour', async (contentType) => {
+    writeFileSync(path, encode({ width: 2, height: 1, channels: 3, data: Uint8Array.of(1, 2, 3, 4, 5, 6) }));
+    const loaded = await open(contentType);
+    const channels = loaded.kind === 'volume' ? (loaded.channels ?? []) : [];
+    expect(channels.map(({ data, shape, isPlane }) => [...data, ...shape, isPlane])).toEqual([
+      [1, 4, 2, 1, 1, true],
+      [2, 5, 2, 1, 1, true],
+      [3, 6, 2, 1, 1, true],
+    ]);
+  });
+
   it.each(['application/octet-stream', 'application/x-nifti', 'application/gzip'])(
     'NIfTI as %s',
     async (contentType) => {
@@ -189,7 +201,8 @@ describe('other bodies', () => {
 
   it.each<[string, Uint8Array | string, string]>([
     ['text/plain', 'hello', 'unsupported_media_type'],
-    ['image/png', 'hello', 'unsupported_media_type'],
+    ['image/jpeg', 'hello', 'unsupported_media_type'],
+    ['image/png', 'hello, this is nothing that can be read', 'unprocessable_image'],
     ['application/zip', 'no zip at all', 'unsupported_media_type'],
     ['application/octet-stream', 'hello, this is nothing that can be read', 'unprocessable_image'],
     ['application/gzip', gzipSync('hello'), 'unprocessable_image'],

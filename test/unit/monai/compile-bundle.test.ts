@@ -72,12 +72,12 @@ describe('compileBundle', () => {
     ['a spline order', step('Spacingd', { pixdim: 1, mode: 3 }), /'mode' must be bilinear or nearest/],
     ['lazy resampling', step('Spacingd', { pixdim: 1, lazy: true }), /'lazy'/],
     ['a text False', step('Spacingd', { pixdim: 1, diagonal: 'False' }), /'diagonal'/],
-    ['an element type', step('EnsureTyped', { dtype: '$torch.float16' }), /'dtype' must be float32/],
+    ['an element type', step('ScaleIntensityd', { dtype: '$torch.float16' }), /'dtype' must be float32/],
     ['a list per key of wrong length', step('Spacingd', { pixdim: 1, mode: ['nearest', 'nearest'] }), /'mode'/],
     ['percentiles out of range', step('ScaleIntensityRangePercentilesd', { lower: -1, upper: 5 }), /between 0 and 100/],
     ['clipping to nothing', step('ScaleIntensityRanged', { a_min: 0, a_max: 1, clip: true }), /'clip' needs/],
     ['a lambda', step('EnsureTyped', { device: '$lambda x: x', dtype: '$lambda x: x' }), /EnsureTyped: .*lambda/],
-    ['a channel axis in the input', step('EnsureChannelFirstd', { channel_dim: -1 }), /channel_dim/],
+    ['a channel axis that is none', step('EnsureChannelFirstd', { channel_dim: 4 }), /channel_dim/],
     ['keys that are none', { _target_: 'EnsureTyped', keys: [1] }, /'keys' must be/],
     ['an image that is not there', { ...step('EnsureTyped'), keys: 'other' }, /no image 'other'/],
   ])('refuses %s', async (_, transform, message) => {
@@ -99,9 +99,16 @@ describe('compileBundle', () => {
   });
 
   it.each<[string, unknown, RegExp]>([
-    ['an inferer that is not known', { _target_: 'SliceInferer' }, /inferer 'SliceInferer'/],
+    ['an inferer that is not known', { _target_: 'SaliencyInferer' }, /inferer 'SaliencyInferer'/],
     ['an overlap of one', { _target_: 'SlidingWindowInferer', roi_size: 8, overlap: 1 }, /'overlap'/],
-    ['a window in two axes', { _target_: 'SlidingWindowInferer', roi_size: [8, 8] }, /'roi_size'/],
+    ['a window in four axes', { _target_: 'SlidingWindowInferer', roi_size: [8, 8, 8, 8] }, /'roi_size'/],
+    [
+      'an overlap a missing axis',
+      { _target_: 'SlidingWindowInferer', roi_size: [8, 8], overlap: [0, 0, 0] },
+      /'overlap'/,
+    ],
+    ['slices of volumes', { _target_: 'SliceInferer', roi_size: [8, 8, 8] }, /'roi_size'/],
+    ['slices along a fourth axis', { _target_: 'SliceInferer', roi_size: [8, 8], spatial_dim: 3 }, /'spatial_dim'/],
     ['no window', { _target_: 'SlidingWindowInferer' }, /'roi_size'/],
     ['coordinates for the network', { _target_: 'SlidingWindowInferer', roi_size: 8, with_coord: true }, /with_coord/],
     ['no component', '$1 + 1', /An inferer is expected/],
@@ -144,8 +151,8 @@ describe('compileBundle', () => {
     expect(() => bundle.checkNetwork({ inputs: [info('x')], outputs: [info('y'), info('z')] })).toThrow(/map.json/);
     const named = await compile(config(load), { output: 'z' });
     expect(() => named.checkNetwork({ inputs: [info('x')], outputs: [info('y'), info('z')] })).not.toThrow();
-    const half = { ...info('x'), type: 'float16' as const };
-    expect(() => bundle.checkNetwork({ inputs: [half], outputs: [info('y')] })).toThrow(/float16/);
+    const bytes = { ...info('x'), type: 'uint8' as const };
+    expect(() => bundle.checkNetwork({ inputs: [bytes], outputs: [info('y')] })).toThrow(/uint8/);
   });
 
   it.skipIf(!hasShared).each(['spleen_ct_full', 'spleen_ct_demo', 'brain_tissue_mr'])('compiles %s', async (name) => {
@@ -157,7 +164,18 @@ describe('compileBundle', () => {
   it
     .skipIf(!hasShared)
     .each([
+      'brats_mri_segmentation',
+      'breast_density_classification',
+      'endoscopic_inbody_classification',
+      'endoscopic_tool_segmentation',
       'multi_organ_segmentation',
+      'pathology_nuclei_classification',
+      'pathology_tumor_detection',
+      'pediatric_abdominal_ct_segmentation',
+      'prostate_mri_anatomy',
+      'segmentation_template',
+      'wholeBody_ct_segmentation',
+      'wholeBrainSeg_Large_UNEST_segmentation',
       'pancreas_ct_dints_segmentation',
       'renalStructures_UNEST_segmentation',
       'spleen_ct_segmentation',

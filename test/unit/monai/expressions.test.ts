@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ConfigValue, Constant } from '../../../src/monai/bundle/config-value.ts';
+import { type ConfigValue, Constant, Lambda } from '../../../src/monai/bundle/config-value.ts';
 import { evaluateExpression } from '../../../src/monai/bundle/expression-evaluator.ts';
 import { parseExpression } from '../../../src/monai/bundle/expression-parser.ts';
 import { ExpressionError } from '../../../src/monai/bundle/expression-tokens.ts';
@@ -66,12 +66,23 @@ describe('bundle expressions', () => {
     expect(evaluate('np.uint8')).toEqual(new Constant('dtype', 'uint8'));
   });
 
+  it('keeps a lambda as what it is, without running it', () => {
+    const lambda = evaluate('lambda x: unknown(x)');
+    expect(lambda).toBeInstanceOf(Lambda);
+    expect((lambda as Lambda).parameter).toBe('x');
+  });
+
   it.each([
     "__import__('os').system('id')",
     '().__class__.__mro__',
     "open('/etc/passwd')",
     'eval("1")',
-    'lambda x: x[1:]',
+    'lambda x, y: x',
+    'lambda: 1',
+    "json.loads(pathlib.Path('/etc/passwd').read_text())",
+    "pathlib.Path('x').unlink()",
+    "json.loads('1')",
+    'float(x=1)',
     '[i for i in range(3)]',
     '@a.__class__',
     '@name.to(1)',

@@ -49,6 +49,13 @@ describe('runOrdered', () => {
     expect(log.taken).toHaveLength(12);
   });
 
+  it('starts windows in their order, whichever is ready first', async () => {
+    const { work, log } = recorded([5, 5, 5, 5, 5, 5], 2);
+    const prepare = (index: number) => later(index % 2 === 0 ? 15 : 1).then(() => undefined);
+    await runOrdered({ ...work, prepare }, never);
+    expect(log.started).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
   it('starts nothing after the signal, and ends with its reason when the running ones have ended', async () => {
     const reason = new EndpointError('deadline_exceeded', 'too late');
     const controller = new AbortController();

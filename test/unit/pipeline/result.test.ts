@@ -38,7 +38,7 @@ describe('a label map', () => {
     const { segmentation, warnings } = await segment(resultOf([labels]));
     expect(segmentation.segments).toEqual([
       expect.objectContaining({ value: 1, label: 'Spleen', propertyType: ['78961009', 'SCT', 'Spleen'] }),
-      expect.objectContaining({ value: 2, label: 'Left Kidney', propertyType: ['85756007', 'SCT', 'Tissue'] }),
+      expect.objectContaining({ value: 2, label: 'Left Kidney', propertyType: ['64033007', 'SCT', 'Kidney'] }),
     ]);
     expect(segmentation.kind === 'labelmap' && [...segmentation.labels]).toEqual([...labels]);
     expect(warnings).toEqual([]);

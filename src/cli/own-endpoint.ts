@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { compiledUrl } from '../../compiled-url.ts';
-import { EndpointError } from '../../errors.ts';
+import { compiledUrl } from '../compiled-url.ts';
+import { EndpointError } from '../errors.ts';
 
 /** A `map-endpoint local` in a process of its own, as a user would start it. */
-export interface DemoEndpoint {
+export interface OwnEndpoint {
   readonly url: string;
   /** Ends it, drained. */
   stop(): Promise<void>;
@@ -15,12 +15,12 @@ export interface DemoEndpoint {
 /**
  * @throws EndpointError `internal` with what it said last, when it does not start
  */
-export async function startDemoEndpoint(folders: {
+export async function startOwnEndpoint(folders: {
   readonly models: string;
   readonly data: string;
   readonly allow: readonly string[];
-}): Promise<DemoEndpoint> {
-  const cli = fileURLToPath(compiledUrl(import.meta.url, '../map-endpoint.ts'));
+}): Promise<OwnEndpoint> {
+  const cli = fileURLToPath(compiledUrl(import.meta.url, './map-endpoint.ts'));
   const flags = ['--port', '0', '--json', '--models', folders.models, '--data', folders.data];
   const child = spawn(
     process.execPath,
@@ -37,7 +37,7 @@ export async function startDemoEndpoint(folders: {
   });
   const started = once(createInterface({ input: child.stdout }), 'line') as Promise<[string]>;
   const ended = once(child, 'exit').then(() => {
-    throw new EndpointError('internal', `The demo's endpoint ended: ${said.trim()}`);
+    throw new EndpointError('internal', `The endpoint ended: ${said.trim()}`);
   });
   // Later it is awaited by nobody; its end is then wanted.
   ended.catch(() => undefined);
