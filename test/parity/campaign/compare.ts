@@ -39,8 +39,8 @@ export const limits = {
   equal: 0.9995,
 } as const;
 
-/** Affines are the same computation in double precision on both sides: equal but for its last bits, in millimetres. */
-const affineTolerance = 1e-6;
+/** Of the largest number of an affine: NIfTI keeps single precision, and ITK makes its affine from the quaternion. */
+const affineTolerance = 2 ** -23;
 
 /** Axes of MONAI's array in our three: a plane is one voxel thick. */
 const axes = (shape: readonly number[]): readonly number[] => [...shape, 1, 1, 1].slice(0, 3);
@@ -53,7 +53,8 @@ function mismatchOf(ours: OurArray, theirs: JudgedArray): string | undefined {
   const { affine } = theirs;
   if (!ours.affine || !affine) return undefined;
   const off = Math.max(...affine.map((value, n) => Math.abs(value - (ours.affine?.[n] as number))));
-  return off <= affineTolerance ? undefined : `affine off by ${off.toExponential(1)} mm`;
+  const largest = Math.max(1, ...affine.map(Math.abs));
+  return off <= affineTolerance * largest ? undefined : `affine off by ${off.toExponential(1)} mm`;
 }
 
 /** Distance of two images of intensities or probabilities. */

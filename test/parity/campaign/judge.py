@@ -8,11 +8,11 @@ The last writes OUT/pre.gz and OUT/result.gz (little-endian float32; channels on
 OUT/answer.json with their shapes and affines.
 Needs test/parity/requirements.txt.
 """
-import glob, gzip, json, logging, os, shutil, sys, time, traceback, warnings
+import glob, gzip, json, logging, os, sys, time, traceback, warnings
 
 chatter, sys.stdout = sys.stdout, sys.stderr  # what MONAI prints must not mix with answers
 
-import numpy as np, onnxruntime as ort, torch
+import monai, numpy as np, onnxruntime as ort, torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
@@ -46,13 +46,32 @@ def write(path, image):
     }
 
 
+def is_a(transform, target):
+    return transform.get("_target_", "").split(".")[-1] == target
+
+
+def saves_nothing(compose):
+    """Takes the writing out: it is not judged, and MONAI has no writer for what some bundles save (nuclei: `.json`)."""
+    for transform in compose["transforms"]:
+        if is_a(transform, "SaveImaged"):
+            transform["_disabled_"] = True
+
+
+def loads(compose):
+    return any(is_a(transform, "LoadImaged") for transform in compose["transforms"])
+
+
 def answer(job):
     bundle, out = job["bundle"], job["out"]
     parser = ConfigParser()
     parser.read_config(sorted(glob.glob(f"{bundle}/configs/inference.json") + glob.glob(f"{bundle}/configs/inference.yaml"))[0])
     parser.update({"bundle_root": bundle, "output_dir": f"{out}/saved", "device": "$torch.device('cpu')"})
+    saves_nothing(parser.get("postprocessing"))
+    data = dict(job["data"])
+    if not loads(parser.get("preprocessing")):  # the bundle's dataset gives it arrays: of a patch of a slide, channels first
+        data = {key: monai.transforms.LoadImage(image_only=True, ensure_channel_first=True)(path) for key, path in data.items()}
     from_ = time.perf_counter()
-    data = parser.get_parsed_content("preprocessing")(dict(job["data"]))
+    data = parser.get_parsed_content("preprocessing")(data)
     image = data[job["input"]]
     pre = time.perf_counter()
     with torch.inference_mode():
@@ -63,7 +82,6 @@ def answer(job):
     data["pred"] = MetaTensor(logits[0], meta=image.meta) if isinstance(image, MetaTensor) else logits[0]
     result = parser.get_parsed_content("postprocessing")(data)[job["result"]]
     done = time.perf_counter()
-    shutil.rmtree(f"{out}/saved", ignore_errors=True)
     report = {
         "pre": write(f"{out}/pre.gz", image),
         "result": write(f"{out}/result.gz", result),

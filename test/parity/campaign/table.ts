@@ -25,7 +25,7 @@ on real images and on turned, oblique, anisotropic and cropped copies of them, a
 MONAI 1.6.1 itself. The networks of the zoo's bundles are small fixed stubs with the bundle's channels (the same ONNX file on both
 sides); those of \`spleen_ct_demo\`, \`spleen_ct_full\` and \`brain_tissue_mr\` are real.
 
-Must hold: shapes equal, affines equal to 1e-6 mm; the preprocessed image within ${limits.worst} everywhere and within 1e-4 in ${100 - 100 * limits.beyond} % of
+Must hold: shapes equal, affines equal in single precision; the preprocessed image within ${limits.worst} everywhere and within 1e-4 in ${100 - 100 * limits.beyond} % of
 its voxels; Dice at least ${limits.dice} for each label of at least ${limits.bigVoxels} voxels (or mask, where channels are masks), at most ${limits.smallVoxels} voxels
 different for each smaller one; at least ${100 * limits.equal} % of the voxels labelled equally. Results that are no labels must be as close as the
 preprocessed image.
