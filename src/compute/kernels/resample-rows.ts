@@ -5,6 +5,12 @@ import type { AxisSamples } from './axis-samples.ts';
 /** Samples of the three axes of a grid that stays parallel to its source: resampling is then separable. */
 export type GridSamples = readonly [AxisSamples, AxisSamples, AxisSamples];
 
+/**
+ * Values smaller than this are summed again in torch's order: only there is the noise of double precision seen in single
+ * precision, and only there it decides between zero and not zero, which transforms of nonzero voxels ask.
+ */
+const nearZero = 1e-5;
+
 /** Which axis the computed rows run along, and the two loops around them. */
 export interface RowAxes {
   readonly row: Axis;
@@ -39,6 +45,7 @@ export class RowSampler {
   readonly #innerStride: number;
   /** Sampling along the row early shortens it when it is made coarser; late is better when it is made finer. */
   readonly #alongFirst: boolean;
+  readonly #corners: CornerSampler;
   readonly #full: Float64Array;
   #low: KeptRow;
   #high: KeptRow;
@@ -52,6 +59,7 @@ export class RowSampler {
     this.#innerSize = source.shape[axes.inner];
     this.#outerStride = source.strides[axes.outer];
     this.#innerStride = source.strides[axes.inner];
+    this.#corners = new CornerSampler(source, samples, axes);
     const outLength = samples[axes.row].index0.length;
     const fullLength = source.shape[axes.row];
     this.#alongFirst = outLength < fullLength;
@@ -74,6 +82,7 @@ export class RowSampler {
       blendRows(low.values, high.values, weight0, weight1, this.#full, 0);
       sampleRow(this.#full, this.#along, out, start);
     }
+    this.#corners.mend(channel, outer, inner, out, start);
   }
 
   #kept(channel: number, outer: number, index: number): KeptRow {
@@ -110,6 +119,61 @@ export class RowSampler {
     if (this.#alongFirst) sampleRow(this.#full, this.#along, row.values, 0);
     row.key = key;
     return row;
+  }
+}
+
+/** Sums the eight voxels around a position as torch's `grid_sampler_3d` does, for the values where the order is seen. */
+class CornerSampler {
+  readonly #source: StridedImage<VoxelArray>;
+  readonly #samples: GridSamples;
+  readonly #axes: RowAxes;
+  readonly #length: number;
+  /** Between voxels on more than one axis; on one, every order is the same. */
+  readonly #isNeeded: boolean;
+
+  constructor(source: StridedImage<VoxelArray>, samples: GridSamples, axes: RowAxes) {
+    this.#source = source;
+    this.#samples = samples;
+    this.#axes = axes;
+    this.#length = samples[axes.row].index0.length;
+    this.#isNeeded = samples.filter(({ weight1 }) => weight1.some((weight) => weight !== 0)).length > 1;
+  }
+
+  /** Replaces what is near zero in a row. */
+  mend(channel: number, outer: number, inner: number, out: Float32Array, start: number): void {
+    if (!this.#isNeeded) return;
+    const index: [number, number, number] = [0, 0, 0];
+    index[this.#axes.outer] = outer;
+    index[this.#axes.inner] = inner;
+    for (let i = 0; i < this.#length; i++) {
+      if (!(Math.abs(out[start + i] as number) < nearZero)) continue;
+      index[this.#axes.row] = i;
+      out[start + i] = this.#sumAt(channel, index);
+    }
+  }
+
+  #sumAt(channel: number, index: readonly [number, number, number]): number {
+    const { data, offset, channelStride, strides } = this.#source;
+    const [k, j, i] = this.#samples;
+    const base = offset + channel * channelStride;
+    let sum = 0;
+    for (let corner = 0; corner < 8; corner++) {
+      // The last axis is torch's x, and varies fastest.
+      const [x, y, z] = [corner & 1, corner & 2, corner & 4];
+      const at =
+        base +
+        ((z ? k.index1 : k.index0)[index[0]] as number) * strides[0] +
+        ((y ? j.index1 : j.index0)[index[1]] as number) * strides[1] +
+        ((x ? i.index1 : i.index0)[index[2]] as number) * strides[2];
+      const value = data[at] as number;
+      if (value === 0) continue;
+      const weight =
+        ((x ? i.weight1 : i.weight0)[index[2]] as number) *
+        ((y ? j.weight1 : j.weight0)[index[1]] as number) *
+        ((z ? k.weight1 : k.weight0)[index[0]] as number);
+      if (weight !== 0) sum += value * weight;
+    }
+    return sum;
   }
 }
 
