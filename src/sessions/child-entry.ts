@@ -8,7 +8,7 @@ import { env, InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import type { NetworkSignature, Tensor, TensorData, TensorInfo, TensorType } from '../imaging/tensor.ts';
 import type { Tensors } from './frame.ts';
-import { rewriteTransposedConvolutions } from './onnx/transposed-convolution.ts';
+import { rewriteForCpu } from './onnx/rewrite.ts';
 import { describe, loadError, runError } from './onnxruntime-errors.ts';
 import type { FromSession, SessionDevice, ToSession } from './protocol.ts';
 import { checkTrialOutputs, refusal, type TrialShapes, trialInputs } from './trial.ts';
@@ -97,7 +97,7 @@ const maxRewrittenBytes = 512 * 1024 ** 2;
 async function createSession(onnxPath: string, device: SessionDevice): Promise<InferenceSession> {
   const isCpuOnly = device.providers.every((name) => name === 'cpu');
   const model = isCpuOnly && statSync(onnxPath).size <= maxRewrittenBytes ? readFileSync(onnxPath) : undefined;
-  const rewritten = model && rewriteTransposedConvolutions(model);
+  const rewritten = model && rewriteForCpu(model);
   if (rewritten) {
     try {
       return await InferenceSession.create(rewritten, sessionOptions(device));

@@ -5,9 +5,9 @@ const model = { graph: 7, opsetImport: 8 } as const;
 const opset = { domain: 1, version: 2 } as const;
 const graph = { node: 1, initializer: 5, input: 11 } as const;
 const node = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
-const attribute = { name: 1, integer: 3, text: 4, integers: 8, type: 20 } as const;
+const attribute = { name: 1, float: 2, integer: 3, text: 4, integers: 8, type: 20 } as const;
 const tensor = { dims: 1, dataType: 2, floatData: 4, name: 8, rawData: 9, dataLocation: 14 } as const;
-const attributeType = { integer: 2, integers: 7 } as const;
+const attributeType = { float: 1, integer: 2, integers: 7 } as const;
 const dataType = { float32: 1, int64: 7 } as const;
 
 /** A node of the main graph. */
@@ -26,15 +26,13 @@ export interface OnnxFloats {
   readonly data: Float32Array;
 }
 
+/** An attribute's value: integers, or what is named a float. */
+type AttributeValue = number | number[] | { readonly float: number };
+
 /** Makes new nodes and constants for one that is replaced. */
 export interface OnnxBuilder {
   /** Adds a node with one output; gives the output's name. `output` names it, else it gets a name of its own. */
-  node(
-    opType: string,
-    inputs: readonly string[],
-    attributes?: Record<string, number | number[]>,
-    output?: string,
-  ): string;
+  node(opType: string, inputs: readonly string[], attributes?: Record<string, AttributeValue>, output?: string): string;
   floats(dims: readonly number[], data: Float32Array): string;
   integers(values: readonly number[]): string;
 }
@@ -162,10 +160,11 @@ class GraphBuilder implements OnnxBuilder {
     const message = new ProtobufMessage();
     for (const input of inputs) message.text(node.input, input);
     message.text(node.output, output).text(node.name, this.#name()).text(node.opType, opType);
-    for (const [name, value] of Object.entries<number | number[]>(attributes)) {
+    for (const [name, value] of Object.entries<AttributeValue>(attributes)) {
       const made = new ProtobufMessage().text(attribute.name, name);
       if (typeof value === 'number')
         made.integer(attribute.integer, value).integer(attribute.type, attributeType.integer);
+      else if ('float' in value) made.float(attribute.float, value.float).integer(attribute.type, attributeType.float);
       else made.integers(attribute.integers, value).integer(attribute.type, attributeType.integers);
       message.message(node.attribute, made);
     }

@@ -97,6 +97,13 @@ export class ProtobufMessage {
     return this.bytes(number, Buffer.concat(values.map(varint)));
   }
 
+  /** A number in single precision. */
+  float(number: number, value: number): this {
+    const bytes = Buffer.alloc(4);
+    bytes.writeFloatLE(value);
+    return this.raw(varint(number * 8 + 5)).raw(bytes);
+  }
+
   bytes(number: number, bytes: Uint8Array): this {
     return this.raw(varint(number * 8 + 2))
       .raw(varint(bytes.length))

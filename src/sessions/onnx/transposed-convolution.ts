@@ -1,7 +1,5 @@
-import { type OnnxBuilder, type OnnxConstants, type OnnxNode, replaceOnnxNodes } from './model.ts';
+import type { OnnxBuilder, OnnxConstants, OnnxNode } from './model.ts';
 
-/** First operator set with the forms of Slice, Reshape and Concat that are written here. */
-const minOpset = 13;
 const axes = 3;
 
 /**
@@ -22,23 +20,13 @@ interface Axis {
 }
 
 /**
- * Rewrites 3-D transposed convolutions (`ConvTranspose`, ONNX operators) as what they are equal to: a convolution that
+ * Rewrites a 3-D transposed convolution (`ConvTranspose`, ONNX operators) as what it is equal to: a convolution that
  * computes the stride³ output voxels of each input voxel as channels, and their interleaving ("sub-pixel convolution",
- * Shi et al. 2016). The sums are the same but for their order.
+ * Shi et al. 2016). The sums are the same but for their order. Needs operator set 13.
  *
- * @param bytes - an ONNX model, float32
- * @returns the model rewritten; undefined where nothing is gained, or something is not as expected
+ * @returns whether the node is replaced: not where nothing is gained, or something is not as expected
  */
-export function rewriteTransposedConvolutions(bytes: Uint8Array): Uint8Array | undefined {
-  try {
-    return replaceOnnxNodes(bytes, minOpset, replaceNode);
-  } catch (error) {
-    if (error instanceof RangeError) return undefined; // no model: onnxruntime will say so
-    throw error;
-  }
-}
-
-function replaceNode(node: OnnxNode, constants: OnnxConstants, builder: OnnxBuilder): boolean {
+export function replaceTransposedConvolution(node: OnnxNode, constants: OnnxConstants, builder: OnnxBuilder): boolean {
   if (node.opType !== 'ConvTranspose' || node.domain !== '') return false;
   const [input, weightName = '', biasName = ''] = node.inputs;
   const weight = constants.floats(weightName);

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from 'node:path';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { afterEach, describe, expect, it } from 'vitest';
-import { rewriteTransposedConvolutions } from '../../../src/sessions/onnx/transposed-convolution.ts';
+import { rewriteForCpu } from '../../../src/sessions/onnx/rewrite.ts';
 import { readProcessMemory } from '../../../src/sessions/process-memory.ts';
 import type { SessionPoolOptions } from '../../../src/sessions/session-pool.ts';
 import { onnxModel } from '../../support/onnx-bytes.ts';
@@ -31,7 +31,7 @@ describe('SessionPool', () => {
   it('gives what onnxruntime gives for the network as it is loaded, bit for bit, for any number of workers', async () => {
     const options = { intraOpNumThreads: 1, interOpNumThreads: 1 };
     const original = await InferenceSession.create(spleenOnnx, options);
-    const rewritten = rewriteTransposedConvolutions(readFileSync(spleenOnnx)) as Uint8Array;
+    const rewritten = rewriteForCpu(readFileSync(spleenOnnx)) as Uint8Array;
     const session = await InferenceSession.create(rewritten, options);
     for (const workers of [1, 3]) {
       const { pool, networks } = await start({ workers });

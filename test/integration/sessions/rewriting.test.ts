@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { rewriteTransposedConvolutions } from '../../../src/sessions/onnx/transposed-convolution.ts';
+import { rewriteForCpu } from '../../../src/sessions/onnx/rewrite.ts';
 import { externalTensor, field, integer, onnxModel } from '../../support/onnx-bytes.ts';
 import { never, spleenOnnx, startPool, type TestPool } from '../../support/sessions.ts';
 
@@ -105,6 +106,34 @@ const forms: [string, Form][] = [
   ],
 ];
 
+describe('PReLU of one slope, rewritten', () => {
+  const modelWith = (slope: readonly number[]) =>
+    onnxModel({
+      operator: 'PRelu',
+      inputs: ['x', 'slope'],
+      dims: ['n', slope.length, 'd'],
+      graph: tensor('slope', [slope.length, 1], Float32Array.from(slope)),
+    });
+
+  it('gives the same bits', async () => {
+    const x = Float32Array.of(-3.7, -1e-38, -0, 0, 0.1, 2.5, Number.NEGATIVE_INFINITY, Number.NaN);
+    const answers: Record<string, Float32Array> = {};
+    const model = modelWith([0.2347]);
+    const forms = { asItIs: model, rewritten: rewriteForCpu(model) as Uint8Array };
+    for (const [name, bytes] of Object.entries(forms)) {
+      const session = await InferenceSession.create(bytes);
+      const { y } = await session.run({ x: new Tensor('float32', x, [1, 1, 8]) });
+      answers[name] = y?.data as Float32Array;
+    }
+    expect(answers.rewritten).toEqual(answers.asItIs);
+    expect(answers.rewritten?.[0]).toBe(Math.fround(Math.fround(-3.7) * Math.fround(0.2347)));
+  });
+
+  it('leaves one slope a channel alone', () => {
+    expect(rewriteForCpu(modelWith([0.1, 0.2]))).toBeUndefined();
+  });
+});
+
 describe('transposed convolutions, rewritten', () => {
   it.each(forms)('give what their definition says: %s', async (name, form) => {
     const voxels = sizes[0] * sizes[1] * sizes[2];
@@ -114,7 +143,7 @@ describe('transposed convolutions, rewritten', () => {
       noise(channelsIn * channelsOut * taps, 2),
       noise(channelsOut, 3),
     ];
-    const rewritten = rewriteTransposedConvolutions(modelOf(form, weights, bias));
+    const rewritten = rewriteForCpu(modelOf(form, weights, bias));
     expect(rewritten).toBeDefined();
     const path = join(running.dataDir, 'model.onnx');
     writeFileSync(path, rewritten as Uint8Array);
@@ -130,7 +159,7 @@ describe('transposed convolutions, rewritten', () => {
 
   it('are found in a real network', () => {
     const model = readFileSync(spleenOnnx);
-    const rewritten = rewriteTransposedConvolutions(model);
+    const rewritten = rewriteForCpu(model);
     expect(rewritten?.length).toBeGreaterThan(model.length);
   });
 
@@ -139,14 +168,14 @@ describe('transposed convolutions, rewritten', () => {
     const weights = noise(channelsIn * channelsOut * 27, 2);
     const bias = noise(channelsOut, 3);
     const shrunk = modelOf({ ...form, outputPadding: [0, 0, 0] }, weights, bias);
-    expect(rewriteTransposedConvolutions(shrunk)).toBeUndefined();
+    expect(rewriteForCpu(shrunk)).toBeUndefined();
     const external = onnxModel({ operator: 'ConvTranspose', inputs: ['x', 'w'], graph: field(5, externalTensor([])) });
-    expect(rewriteTransposedConvolutions(external)).toBeUndefined();
-    expect(rewriteTransposedConvolutions(onnxModel())).toBeUndefined();
+    expect(rewriteForCpu(external)).toBeUndefined();
+    expect(rewriteForCpu(onnxModel())).toBeUndefined();
     const whole = modelOf(form, weights, bias);
     for (const length of [0, 1, 20, whole.length - 5]) {
-      expect(rewriteTransposedConvolutions(whole.subarray(0, length))).toBeUndefined();
+      expect(rewriteForCpu(whole.subarray(0, length))).toBeUndefined();
     }
-    expect(rewriteTransposedConvolutions(Buffer.alloc(50, 0xff))).toBeUndefined();
+    expect(rewriteForCpu(Buffer.alloc(50, 0xff))).toBeUndefined();
   });
 });
