@@ -1,7 +1,12 @@
 import type { Seat } from './seats.ts';
 
-/** Memory of a busy child is read this often at most. */
-const measureEveryMs = 500;
+/**
+ * Memory of a busy child is read this often: the kernel walks all its pages for that, some milliseconds, and the child
+ * that wants new ones waits.
+ */
+const measureEveryMs = 2000;
+/** After a pause of this length it is read once more, so that the last window of a burst counts too. */
+const measurePauseMs = 500;
 
 /** A model in the pool: its seats, what runs on them, and its measured memory. */
 export class PooledModel {
@@ -13,7 +18,7 @@ export class PooledModel {
   readonly #closed = new AbortController();
   readonly #windows = new Map<Seat, number>();
   readonly #idleTimers = new Map<Seat, NodeJS.Timeout>();
-  /** Seats that are measured at the end of a pause, so that the last window of a burst counts too. */
+  readonly #measuredAt = new WeakMap<Seat, number>();
   readonly #measureTimers = new Map<Seat, NodeJS.Timeout>();
   #onIdle: (() => void) | undefined;
   #peakBytes = 0;
@@ -64,14 +69,21 @@ export class PooledModel {
   }
 
   #measureSoon(seat: Seat): void {
-    if (this.#measureTimers.has(seat)) return;
-    void seat.child.measure();
+    if (performance.now() - (this.#measuredAt.get(seat) ?? Number.NEGATIVE_INFINITY) >= measureEveryMs)
+      this.#measure(seat);
+    const pending = this.#measureTimers.get(seat)?.refresh();
+    if (pending) return;
     const timer = setTimeout(() => {
       this.#measureTimers.delete(seat);
-      void seat.child.measure();
-    }, measureEveryMs);
+      this.#measure(seat);
+    }, measurePauseMs);
     timer.unref();
     this.#measureTimers.set(seat, timer);
+  }
+
+  #measure(seat: Seat): void {
+    this.#measuredAt.set(seat, performance.now());
+    void seat.child.measure();
   }
 
   /** Calls `onIdle` when the seat has had no window for a while and isn't the model's last. */
