@@ -15,6 +15,7 @@ import { continueTrace } from '../tracing/span-recorder.ts';
 import { JobCancels } from './job-cancels.ts';
 import type { Errand, FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
+import { warmUp } from './warm-up.ts';
 
 type PrepareMessage = Extract<ToPipeline, { type: 'prepare' }>;
 
@@ -49,6 +50,8 @@ const cancels = new JobCancels();
 /** Errands by their id. */
 const stops = new Map<number, AbortController>();
 let running: Running | undefined;
+/** The first job has come. */
+const wanted = new AbortController();
 
 function configure(settings: PipelineSettings): void {
   const pool = new ThreadPool(settings.threads);
@@ -62,6 +65,9 @@ function configure(settings: PipelineSettings): void {
     logger,
   };
   send({ type: 'ready' });
+  warmUp(pool, wanted.signal).catch((thrown: unknown) => {
+    if (!wanted.signal.aborted) logger.warn({ error: loggableError(thrown) }, 'the codec could not be warmed up');
+  });
 }
 
 async function prepare({ catalog, logger }: Running, message: PrepareMessage): Promise<void> {
@@ -165,6 +171,7 @@ process.on('message', (received) => {
       void prepare(running, message);
       break;
     case 'job':
+      wanted.abort();
       void run(running, message.job);
       break;
     case 'cancel':
