@@ -152,7 +152,7 @@ export const transformCases: Readonly<Record<string, fc.Arbitrary<TransformCase>
         })
         .map((args) => (args.mode === 'nearest' ? { ...args, diagonal: undefined } : args)),
     eitherWay,
-  ),
+  ).map((one) => (one.transforms[0]?.diagonal ? { ...one, invert: 'same' as const } : one)),
   Resized: keyed(
     'Resized',
     image('noise'),
@@ -348,8 +348,12 @@ export const transformCases: Readonly<Record<string, fc.Arbitrary<TransformCase>
       { _target_: 'Resize', spatial_size: [7, -1, 9], mode: 'trilinear' },
       { _target_: 'NormalizeIntensity', nonzero: true },
       { _target_: 'CropForeground', margin: 1 },
-      { _target_: 'AsDiscrete', threshold: 0.1 },
     ],
+    images: { image: spec },
+    bare: true,
+  })),
+  'bare AsDiscrete': image('intensities', one, volume).map((spec) => ({
+    transforms: [{ _target_: 'AsDiscrete', threshold: 100 }],
     images: { image: spec },
     bare: true,
   })),

@@ -4,7 +4,11 @@ import type { Shape3 } from '../../imaging/volume.ts';
 
 type Triple = readonly [number, number, number];
 
-/** Solves `a · x = b` by elimination with partial pivoting (LAPACK `gesv`, as numpy). Throws when a is singular. */
+/**
+ * Solves `a · x = b` by elimination with partial pivoting (LAPACK `gesv`, as numpy). Pivots divide by their reciprocals, as
+ * OpenBLAS does it: on grids without a turn the solution has the very bits of numpy's, which decide where positions halfway
+ * between two voxels go. Throws when a is singular.
+ */
 export function solveAffine(a: Affine, b: Affine): Affine {
   const left = [0, 1, 2, 3].map((row) => a.slice(row * 4, row * 4 + 4));
   const right = [0, 1, 2, 3].map((row) => b.slice(row * 4, row * 4 + 4));
@@ -16,8 +20,9 @@ export function solveAffine(a: Affine, b: Affine): Affine {
     for (const matrix of [left, right]) {
       [matrix[n], matrix[pivot]] = [matrix[pivot] as number[], matrix[n] as number[]];
     }
+    const reciprocal = 1 / at(left, n, n);
     for (let row = n + 1; row < 4; row++) {
-      const factor = at(left, row, n) / at(left, n, n);
+      const factor = at(left, row, n) * reciprocal;
       for (const matrix of [left, right]) {
         for (let column = 0; column < 4; column++)
           (matrix[row] as number[])[column] = at(matrix, row, column) - factor * at(matrix, n, column);
@@ -25,10 +30,11 @@ export function solveAffine(a: Affine, b: Affine): Affine {
     }
   }
   for (let n = 3; n >= 0; n--) {
+    const reciprocal = 1 / at(left, n, n);
     for (let column = 0; column < 4; column++) {
       let sum = at(right, n, column);
       for (let row = n + 1; row < 4; row++) sum -= at(left, n, row) * at(right, row, column);
-      (right[n] as number[])[column] = sum / at(left, n, n);
+      (right[n] as number[])[column] = sum * reciprocal;
     }
   }
   return right.flat() as unknown as Affine;
