@@ -29,6 +29,17 @@ export function checkOutputs(mapJson: MapJson): void {
 }
 
 /**
+ * Checks that `map.json` asks for nothing that figures of classes, or boxes, cannot be written as.
+ *
+ * @throws EndpointError `unsupported_bundle`
+ */
+export function checkFindingsOutputs(mapJson: MapJson): void {
+  const other = (mapJson.outputs ?? []).find(({ type }) => type !== 'json');
+  if (other)
+    throw refused(`asks for an output of type ${other.type}; a model that classifies or finds boxes is written as json`);
+}
+
+/**
  * What is written for a request: what `map.json` asks for; else SEG and JSON for DICOM, NIfTI and JSON for a NIfTI
  * image (design §3). Where a SEG cannot be, a NIfTI label map takes its place.
  *

@@ -41,8 +41,11 @@ export class SeriesToVolume implements Operator<{ selected: SelectedImage }, { i
 
   async compute({ selected }: { selected: SelectedImage }, context: ExecutionContext): Promise<{ image: SourceImage }> {
     if (selected.kind === 'volume') {
-      const { volume, volumes } = selected;
-      const images = volumes.length > 1 ? volumes.map((one) => ({ name: '', volume: one })) : undefined;
+      const { volume, byInput } = selected;
+      const several = byInput.length > 1 || (byInput[0]?.length ?? 0) > 1;
+      const images = several
+        ? byInput.map((channels) => ({ name: '', volume: channels[0] as Volume, channels }))
+        : undefined;
       return { image: { volume, slices: undefined, images } };
     }
     const image = await volumeOf(selected.series, context);

@@ -14,7 +14,7 @@ function recordingBundle(imagesPerRun = 2) {
   const bundle: ImagingBundle = {
     metadata: { version: '1', modality: 'MR', channelDef: { '0': 'background', '1': 'tumour' } },
     imagesPerRun,
-    async run(image, { images, warn }) {
+    async infer(image, { images, warn }) {
       given.push(images);
       warn?.('interpolated');
       const labels = Uint8Array.from(image.data, (_, at) => at % 2);
