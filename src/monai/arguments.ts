@@ -1,5 +1,12 @@
 import { EndpointError } from '../errors.ts';
-import { Component, type ConfigValue, Constant, describeValue, isList, type MethodCall } from './bundle/config-value.ts';
+import {
+  Component,
+  type ConfigValue,
+  Constant,
+  describeValue,
+  isList,
+  type MethodCall,
+} from './bundle/config-value.ts';
 import { dtypeByName } from './bundle/python-names.ts';
 import { unsupported } from './bundle/unsupported.ts';
 
@@ -144,8 +151,11 @@ export class Arguments {
   ofCall({ of, name, args, keywords }: MethodCall, parameters: readonly string[]): Arguments {
     const given = new Map<string, ConfigValue>(keywords);
     for (const [n, value] of args.entries()) given.set(parameters[n] ?? `argument ${n + 1}`, value);
-    const component = new Component(`${of.target}.${name}`, [...given.keys()], of.place, (key) =>
-      given.get(key) as ConfigValue,
+    const component = new Component(
+      `${of.target}.${name}`,
+      [...given.keys()],
+      of.place,
+      (key) => given.get(key) as ConfigValue,
     );
     return new Arguments(component, this.#file);
   }

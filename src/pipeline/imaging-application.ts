@@ -97,7 +97,7 @@ async function writeSegmentation(
   context: ExecutionContext,
 ): Promise<WrittenResult> {
   const measurements = measureSegments(segmentation);
-  const source = image.slices ? (canBeReferred(image.slices) ? 'dicom' : 'dicom-without-uids') : 'volume';
+  const source = sourceOf(image);
   const planned = planOutputs(job.mapJson, source, context.warn);
   const uidSeed = `${fingerprint} ${inferenceId}`;
   const files: OutputFile[] = [];
@@ -107,6 +107,12 @@ async function writeSegmentation(
     files.push((await runOperator(writer, { image, segmentation, measurements }, context)).file);
   }
   return { files, told: { measurements } };
+}
+
+function sourceOf({ slices, picture }: SourceImage): Parameters<typeof planOutputs>[1] {
+  if (picture) return 'picture';
+  if (!slices) return 'volume';
+  return canBeReferred(slices) ? 'dicom' : 'dicom-without-uids';
 }
 
 async function writeFindings(
@@ -148,10 +154,7 @@ async function analyse(
     network,
     progress: progress && ((...args) => progress.call(job, ...args)),
   });
-  const toFindings = new ResultToFindings(
-    new ResultToSegmentation(mapJson.outputs, bundle.metadata),
-    bundle.metadata,
-  );
+  const toFindings = new ResultToFindings(new ResultToSegmentation(mapJson.outputs, bundle.metadata), bundle.metadata);
   const application = new Application()
     .addFlow(loader, selector, { images: 'images' })
     .addFlow(selector, toVolume, { selected: 'selected' })

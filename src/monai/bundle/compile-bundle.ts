@@ -54,7 +54,9 @@ export async function compileBundle(dir: string, io: IoNames = {}): Promise<Comp
   const labelTail = labelTailOf(postprocessing, predictionKey);
   const afterLabels = fused(postprocessing.slice(labelTail?.steps ?? 0));
   const post = { postprocessing: fused(postprocessing), labelTail, afterLabels };
-  const meanings = new Map(postprocessing.flatMap(({ keys: of, means }) => (means ? of.map((key) => [key, means]) : [])));
+  const meanings = new Map(
+    postprocessing.flatMap(({ keys: of, means }) => (means ? of.map((key) => [key, means]) : [])),
+  );
   return new CompiledBundle({ metadata, io, flow, preprocessing, inferer, meanings, ...post });
 }
 

@@ -134,7 +134,9 @@ export class CompiledBundle {
   async infer(image: Volume, options: SingleRunOptions): Promise<BundleResult> {
     const { loads, result } = this.flow;
     const images = options.images ?? [{ name: '', volume: image }];
-    const data = await this.#run(imagesByKey(loads, images, this.imagesPerRun), options);
+    const wanted = this.imagesPerRun;
+    const given = loads.length === 1 && wanted === 3 ? coloured(images, options) : images;
+    const data = await this.#run(imagesByKey(loads, given, wanted), options);
     return data.detections ?? this.#result(data, result, options);
   }
 
@@ -208,6 +210,14 @@ export class CompiledBundle {
     await applyAll(this.#program.preprocessing, data, options, (fraction) => options.progress('preprocess', fraction));
     return data;
   }
+}
+
+/** A grey picture for a model of colours has the same value in all three, as every reader of pictures turns it. */
+function coloured(images: readonly NamedImage[], { warn }: SingleRunOptions): readonly NamedImage[] {
+  const [first] = images;
+  if (images.length !== 1 || !first?.volume.isPlane || channelsOf(first).length !== 1) return images;
+  warn?.('The picture is grey and the model takes three colours: all three were given the grey.');
+  return [{ ...first, channels: [first.volume, first.volume, first.volume] }];
 }
 
 const channelsOf = ({ volume, channels }: NamedImage): readonly Volume[] => channels ?? [volume];

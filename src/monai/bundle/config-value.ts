@@ -47,12 +47,7 @@ export class MethodCall {
   readonly args: readonly ConfigValue[];
   readonly keywords: ReadonlyMap<string, ConfigValue>;
 
-  constructor(
-    of: Component,
-    name: string,
-    args: readonly ConfigValue[],
-    keywords: ReadonlyMap<string, ConfigValue>,
-  ) {
+  constructor(of: Component, name: string, args: readonly ConfigValue[], keywords: ReadonlyMap<string, ConfigValue>) {
     this.of = of;
     this.name = name;
     this.args = args;

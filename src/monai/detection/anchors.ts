@@ -44,7 +44,9 @@ function levelsOf(args: Arguments): AnchorGenerator['levels'] {
       return sizes.map((level, n) => anchorsOf(level, ratios[n] as readonly number[][]));
     }
     default:
-      throw args.refuse('this anchor generator is not supported; AnchorGeneratorWithAnchorShape and AnchorGenerator are');
+      throw args.refuse(
+        'this anchor generator is not supported; AnchorGeneratorWithAnchorShape and AnchorGenerator are',
+      );
   }
 }
 

@@ -43,8 +43,7 @@ export function selectCandidates(
   // Where MONAI's flat list has a candidate: place, anchor, class.
   const flat = (at: number): number => (at % places) * anchorsPerPlace * classes + Math.floor(at / places);
   const order = best(scores, perLevel).toSorted(
-    (a, b) =>
-      (scores[b] as number) - (scores[a] as number) || flat(found[a] as number) - flat(found[b] as number),
+    (a, b) => (scores[b] as number) - (scores[a] as number) || flat(found[a] as number) - flat(found[b] as number),
   );
   const chosen = order.slice(0, perLevel);
   const flats = chosen.map((n) => flat(found[n] as number));

@@ -37,7 +37,8 @@ export function readDetector(args: Arguments, calls: ConfigValue): DetectorOptio
   const network = isRetinaNet(args) ? args.nested('network') : undefined;
   // What the network says of itself goes before what the detector says of it.
   const traits = network ? readTraits(network, own) : own;
-  if (traits.dims !== 3) throw args.refuse(`a detector of ${traits.dims ?? 'unknown'} axes is not supported; of three is`);
+  if (traits.dims !== 3)
+    throw args.refuse(`a detector of ${traits.dims ?? 'unknown'} axes is not supported; of three is`);
   const { classes } = traits;
   if (classes === undefined) throw args.refuse("'num_classes' is missing");
   const perPlace = (anchors.levels[0] as readonly unknown[]).length;

@@ -1,7 +1,7 @@
+import { rearrange } from '../../compute/kernels/rearrange.ts';
+import { sharedImage } from '../../compute/kernels/shared-arrays.ts';
 import { onlyNumbers } from '../../compute/kernels/voxelwise.ts';
 import { accumulate, divide, gather, sumWeights } from '../../compute/kernels/windows.ts';
-import { sharedImage } from '../../compute/kernels/shared-arrays.ts';
-import { rearrange } from '../../compute/kernels/rearrange.ts';
 import { EndpointError } from '../../errors.ts';
 import type { Network } from '../../imaging/network.ts';
 import { cropped, type StridedImage, stridedOver, zFastest } from '../../imaging/strided-image.ts';

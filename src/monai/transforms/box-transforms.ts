@@ -61,7 +61,11 @@ export const convertBoxModed: TransformDefinition = {
     args.accept('allow_missing_keys');
     args.finish();
     const step: BoxStep = { key, labels: [], takes: { mode: from }, gives: { mode: to } };
-    return boxTransform(args, step, [], (found) => ({ ...found, mode: to, boxes: convertBoxes(found.boxes, from, to) }));
+    return boxTransform(args, step, [], (found) => ({
+      ...found,
+      mode: to,
+      boxes: convertBoxes(found.boxes, from, to),
+    }));
   },
 };
 

@@ -23,7 +23,7 @@ export class FindingsWriter implements Operator<Inputs, { file: OutputFile }> {
 
   compute({ image, findings }: Inputs, context: ExecutionContext): Promise<{ file: OutputFile }> {
     return context.clock.time('write', () => {
-      const attributes = image.slices?.[0]?.instance.attributes;
+      const attributes = (image.slices?.[0]?.instance ?? image.picture)?.attributes;
       const content = {
         model: this.#model,
         inferenceId: this.#inferenceId,

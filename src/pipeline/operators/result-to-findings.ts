@@ -99,7 +99,7 @@ function warnOfOblique(affine: Affine, context: ExecutionContext): void {
   const lengths = spacingMm(affine);
   const isOblique = lengths.some((length, axis) => {
     const parts = [0, 1, 2].map((row) => Math.abs(affine[(row * 4 + axis) as 0]) / length);
-    return parts.sort((a, b) => b - a)[1] as number > obliquePart;
+    return (parts.sort((a, b) => b - a)[1] as number) > obliquePart;
   });
   if (isOblique)
     context.warn(

@@ -64,7 +64,11 @@ interface Head {
 
 function map({ dims, data }: Tensor, stride: Shape3, { channels, seed, scale, bias }: Head): Tensor {
   const [, , nx = 0, ny = 0, nz = 0] = dims;
-  const shape = [nx, ny, nz].map((size, axis) => Math.ceil(size / (stride[axis] as number))) as [number, number, number];
+  const shape = [nx, ny, nz].map((size, axis) => Math.ceil(size / (stride[axis] as number))) as [
+    number,
+    number,
+    number,
+  ];
   const values = new Float32Array(channels * shape[0] * shape[1] * shape[2]);
   let at = 0;
   for (let c = 0; c < channels; c++)
@@ -117,7 +121,11 @@ function configuration({ anchor, classes, divisible, select, weights, windows, f
     evaluator: step('scripts.evaluator.DetectionEvaluator', { _requires_: '@detector_ops' }),
     postprocessing: step('Compose', {
       transforms: [
-        step('ClipBoxToImaged', { box_keys: 'box', label_keys: ['label', 'label_scores'], box_ref_image_keys: 'image' }),
+        step('ClipBoxToImaged', {
+          box_keys: 'box',
+          label_keys: ['label', 'label_scores'],
+          box_ref_image_keys: 'image',
+        }),
         step('AffineBoxToWorldCoordinated', { box_keys: 'box', box_ref_image_keys: 'image', affine_lps_to_ras: lps }),
         step('ConvertBoxModed', { box_keys: 'box', src_mode: 'xyzxyz', dst_mode: mode }),
         step('DeleteItemsd', keys),

@@ -119,7 +119,7 @@ describe('several volumes for one model', () => {
     const { bundle, given } = recordingBundle(3);
     const channels = [1, 2, 3].map(volume);
     await run([{ kind: 'volume', volume: volume(1), channels }], parseMapJson({}), bundle);
-    expect(given[0]?.map(first)).toEqual([1, 2, 3]);
+    expect(given[0]?.map(({ channels: of }) => of?.map((one) => one.data[0]))).toEqual([[1, 2, 3]]);
   });
 
   it.each<[string, LoadedInput[], RegExp]>([
