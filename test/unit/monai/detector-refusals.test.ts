@@ -31,6 +31,22 @@ async function changed(change: (json: Json) => void): ReturnType<typeof compileB
   return compileBundle(dir);
 }
 
+/** A change of one place. */
+const put =
+  (path: string, value: unknown) =>
+  (json: Json): void => {
+    const keys = path.split('.');
+    const last = keys.pop() as string;
+    const parent = keys.reduce((node, key) => node[key], json);
+    parent[last] = value;
+  };
+const op = (call: string) => put('detector_ops.3', `$@detector.${call}`);
+const both =
+  (...changes: ((json: Json) => void)[]) =>
+  (json: Json): void => {
+    for (const change of changes) change(json);
+  };
+
 const head = (name: string, channels: number): TensorInfo => ({
   name,
   type: 'float32',
@@ -51,7 +67,7 @@ describe('lung_nodule_ct_detection', () => {
     [false, ['LoadImaged', 'EnsureChannelFirstd', 'Orientationd', 'ScaleIntensityRanged', 'EnsureTyped']],
     [true, ['LoadImaged', 'EnsureChannelFirstd', 'Orientationd', 'Spacingd', 'ScaleIntensityRanged', 'EnsureTyped']],
   ])('leaves out what _disabled_ says, whether_raw_luna16 %s', async (isRaw, expected) => {
-    await changed((json) => void (json.whether_raw_luna16 = isRaw));
+    await changed(put('whether_raw_luna16', isRaw));
     const found = await readFirstOf(dir, ['configs/inference.json']);
     const document = new ConfigDocument(found!.root, found!.file);
     const steps = document.resolve('preprocessing#transforms') as readonly ConfigValue[];
@@ -59,57 +75,40 @@ describe('lung_nodule_ct_detection', () => {
     expect((steps[0] as Component).argument('affine_lps_to_ras')).toBe(isRaw ? true : undefined);
   });
 
-  const ops = (json: Json, ...more: string[]) => void json.detector_ops.push(...more);
-  const step = (json: Json, n: number) => json.postprocessing.transforms[n];
+  const post = 'postprocessing.transforms';
   it.each<[string, (json: Json) => void, RegExp]>([
-    ['an unknown method', (json) => ops(json, '$@detector.set_atss_matcher(4)'), /set_atss_matcher is not supported/],
-    ['a method of something else', (json) => ops(json, '$@network_def.eval()'), /must be calls of the detector/],
-    ['an unknown argument', (json) => ops(json, "$@detector.set_target_keys('a', 'b', 'c')"), /'argument 3'/],
-    [
-      'a setting out of range',
-      (json) => ops(json, '$@detector.set_box_selector_parameters(detections_per_img=0)'),
-      /1 to 100000/,
-    ],
-    ['code as a setting', (json) => ops(json, '$@detector.set_target_keys(open("x"), "b")'), /'open' is not supported/],
-    ['a metric of its own', (json) => void (json.detector.box_overlap_metric = 'x'), /box_overlap_metric/],
-    ['another detector', (json) => void (json.detector._target_ = 'MyDetector'), /this detector is not supported/],
-    [
-      'other anchors',
-      (json) => void (json.anchor_generator._target_ = 'MyAnchors'),
-      /anchor generator is not supported/,
-    ],
-    ['two axes', (json) => void (json.spatial_dims = 2), /detector of 2 axes/],
-    ['anchors of another number', (json) => void (json.network_def.num_anchors = 4), /4 anchors at a place/],
+    ['an unknown method', op('set_atss_matcher(4)'), /set_atss_matcher is not supported/],
+    ['a method of something else', put('detector_ops.0', '$@network_def.eval()'), /must be calls of the detector/],
+    ['an unknown argument', op("set_target_keys('a', 'b', 'c')"), /'argument 3'/],
+    ['a setting out of range', op('set_box_selector_parameters(detections_per_img=0)'), /1 to 100000/],
+    ['code as a setting', op('set_target_keys(open("x"), "b")'), /'open' is not supported/],
+    ['a metric of its own', put('detector.box_overlap_metric', 'x'), /box_overlap_metric/],
+    ['another detector', put('detector._target_', 'MyDetector'), /this detector is not supported/],
+    ['other anchors', put('anchor_generator._target_', 'MyAnchors'), /anchor generator is not supported/],
+    ['two axes', put('spatial_dims', 2), /detector of 2 axes/],
+    ['anchors of another number', put('network_def.num_anchors', 4), /4 anchors at a place/],
     [
       'windows forced and not set',
-      (json) => void ((json.force_sliding_window = true), json.detector_ops.pop()),
+      both(put('force_sliding_window', true), put('detector_ops', [])),
       /needs set_sliding/,
     ],
-    ['boxes of another key', (json) => void (step(json, 0).box_keys = 'boxes'), /no boxes 'boxes'/],
-    ['labels of another key', (json) => void (step(json, 0).label_keys = ['label', 'other']), /no labels 'other'/],
-    [
-      'another mode than the boxes have',
-      (json) => void (step(json, 2).src_mode = 'xyzwhd'),
-      /as xyzwhd; they are xyzxyz/,
-    ],
-    ['boxes left in voxels', (json) => void json.postprocessing.transforms.splice(1, 1), /AffineBoxToWorldCoordinated/],
+    ['boxes of another key', put(`${post}.0.box_keys`, 'boxes'), /no boxes 'boxes'/],
+    ['labels of another key', put(`${post}.0.label_keys`, ['label', 'other']), /no labels 'other'/],
+    ['another mode than the boxes have', put(`${post}.2.src_mode`, 'xyzwhd'), /as xyzwhd; they are xyzxyz/],
+    ['boxes left in voxels', put(`${post}.1`, { _target_: 'Identityd', keys: 'image' }), /AffineBoxToWorldCoordinated/],
     [
       'moving them twice',
-      (json) => void json.postprocessing.transforms.splice(1, 0, step(json, 1)),
+      (json) => json.postprocessing.transforms.splice(1, 0, json.postprocessing.transforms[1]),
       /in millimetres here/,
     ],
-    ['deleting them', (json) => void (step(json, 3).keys = ['box']), /must stay/],
-    ['an image that is not there', (json) => void (step(json, 0).box_ref_image_keys = 'x'), /no image 'x'/],
+    ['deleting them', put(`${post}.3.keys`, ['box']), /must stay/],
+    ['an image that is not there', put(`${post}.0.box_ref_image_keys`, 'x'), /no image 'x'/],
     [
       'an image of the prediction',
-      (json) => void json.postprocessing.transforms.push({ _target_: 'Activationsd', keys: 'pred', sigmoid: true }),
+      put(`${post}.3`, { _target_: 'Activationsd', keys: 'pred', sigmoid: true }),
       /no image 'pred'/,
     ],
-    [
-      'boxes without a detector',
-      (json) => void (json.inferer = { _target_: 'SimpleInferer' }),
-      /there are no boxes 'box'/,
-    ],
+    ['boxes without a detector', put('inferer', { _target_: 'SimpleInferer' }), /there are no boxes 'box'/],
   ])('is refused with %s', async (_what, change, message) => {
     await expect(changed(change)).rejects.toMatchObject({
       code: 'unsupported_bundle',

@@ -84,7 +84,7 @@ describe('a picture', () => {
       [0, 255, 0, 90],
       [0, 0, 255, 90],
     ].entries())
-      planes[n]?.forEach((value, at) => expect(Math.abs(value - (expected[at] as number))).toBeLessThanOrEqual(2));
+      expect(planes[n]?.every((value, at) => Math.abs(value - (expected[at] as number)) <= 2)).toBe(true);
   });
 
   it('keeps colour a picture where it has a place', async () => {
