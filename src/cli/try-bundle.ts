@@ -139,7 +139,16 @@ async function resultOf(bundle: CompiledBundle, network: Network, notes: string[
   const pool = new ThreadPool(1);
   try {
     const { signal } = new AbortController();
-    const result = await bundle.infer(noisyVolume(), { network, pool, signal, progress: () => {} });
+    const isPicture = bundle.takesPictures(network);
+    const first = noisyVolume(isPicture);
+    const planes = Array.from({ length: isPicture ? bundle.imagesPerRun : 1 }, () => first);
+    const result = await bundle.infer(first, {
+      images: [{ name: '', volume: first, channels: planes }],
+      network,
+      pool,
+      signal,
+      progress: () => {},
+    });
     if (result.kind === 'detections') return 'boxes';
     const { channels, fromArgmax, shape } = result;
     return voxelCount(shape) === 1 ? 'classes' : { channels: channels.length, fromArgmax };
@@ -152,11 +161,11 @@ async function resultOf(bundle: CompiledBundle, network: Network, notes: string[
   }
 }
 
-function noisyVolume(): Volume {
-  const shape = [24, 24, 24] as const;
+function noisyVolume(isPicture: boolean): Volume {
+  const shape = [24, 24, isPicture ? 1 : 24] as const;
   const values = noise('float32', shape).data as Float32Array;
   const data = Int16Array.from(values, (value) => Math.round(value * 1500 - 1000));
-  return { data, shape, affineRas: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1] };
+  return { data, shape, affineRas: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1], isPlane: isPicture };
 }
 
 function hasNaN({ type, data }: Tensor): boolean {

@@ -115,6 +115,11 @@ export class CompiledBundle {
     return { input, outputs: [output] };
   }
 
+  /** Whether the images for a network are planes. */
+  takesPictures(signature: NetworkSignature): boolean {
+    return spatialRank(this.endsOf(signature).input) === 2 && !this.#program.inferer.takesVolumes;
+  }
+
   /** Whether a run finds boxes instead of making an image. */
   get detects(): boolean {
     return this.#program.inferer.kind === 'detector';
@@ -166,7 +171,7 @@ export class CompiledBundle {
     const { flow, postprocessing, afterLabels, labelTail, inferer } = this.#program;
     const context: RunContext = { pool: options.pool, signal: options.signal };
     const { input, outputs } = this.endsOf(options.network);
-    const isFlat = spatialRank(input) === 2 && !inferer.takesVolumes;
+    const isFlat = this.takesPictures(options.network);
     if (
       !isFlat &&
       Object.values(volumes)

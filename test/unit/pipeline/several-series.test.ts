@@ -122,6 +122,13 @@ describe('several volumes for one model', () => {
     expect(given[0]?.map(({ channels: of }) => of?.map((one) => one.data[0]))).toEqual([[1, 2, 3]]);
   });
 
+  it('may have several channels each', async () => {
+    const { bundle, given } = recordingBundle(2);
+    const picture: LoadedInput = { kind: 'volume', volume: volume(1), channels: [1, 2, 3].map(volume) };
+    await run([picture, nifti(4)], parseMapJson({}), bundle);
+    expect(given[0]?.map(({ channels }) => channels?.map((one) => one.data[0]))).toEqual([[1, 2, 3], [4]]);
+  });
+
   it.each<[string, LoadedInput[], RegExp]>([
     ['more than it takes', [nifti(1), nifti(2), nifti(3)], /holds 3 images or channels; the model takes 2/],
     ['DICOM beside them', [nifti(1), dicom(t2)], /cannot be combined/],
