@@ -128,17 +128,18 @@ function readCall(args: Arguments, call: MethodCall): Partial<Calls> {
 }
 
 function readSelection(given: Arguments): BoxSelection {
-  const count = (name: string, fallback: number): number => {
+  // More than these, boxes are compared with each other for minutes.
+  const count = (name: string, fallback: number, most: number): number => {
     const value = given.number(name, fallback);
-    if (!Number.isInteger(value) || value < 1 || value > 100_000)
-      throw given.refuse(`'${name}' must be a whole number from 1 to 100000`);
+    if (!Number.isInteger(value) || value < 1 || value > most)
+      throw given.refuse(`'${name}' must be a whole number from 1 to ${most}`);
     return value;
   };
   const selection = {
     scoreThreshold: given.number('score_thresh', 0.05),
-    perLevel: count('topk_candidates_per_level', 1000),
+    perLevel: count('topk_candidates_per_level', 1000, 10_000),
     nmsThreshold: given.number('nms_thresh', 0.5),
-    perImage: count('detections_per_img', 300),
+    perImage: count('detections_per_img', 300, 1000),
     applySigmoid: given.boolean('apply_sigmoid', true),
   };
   given.finish();

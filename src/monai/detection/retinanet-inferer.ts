@@ -101,9 +101,17 @@ export function detectionsOf(
   const boxes: number[] = [];
   const scores: number[] = [];
   const labels: number[] = [];
+  let places = Number.POSITIVE_INFINITY;
   for (const [level, anchors] of options.anchors.levels.entries()) {
     const [logits, regression] = [maps.classification[level] as HeadMap, maps.boxRegression[level] as HeadMap];
     checkLevel(level, logits, regression, anchors.length, options.classes);
+    // Outputs in another order would get the anchors of another level.
+    if (voxelCount(logits.shape) > places)
+      throw new EndpointError(
+        'model_failed',
+        `Level ${level} of the network is finer than the one before: its outputs must go from the finest to the coarsest.`,
+      );
+    places = voxelCount(logits.shape);
     const candidates = selectCandidates(logits.data, anchors.length, options.classes, options.selection);
     const strides = stridesOf(filledShape, logits.shape);
     const geometry = { shape: logits.shape, anchors, strides, shiftedBy: options.anchors.shiftedBy };
