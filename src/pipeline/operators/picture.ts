@@ -30,7 +30,7 @@ export function pictureOf({ instances }: SourceSeries): Picture | undefined {
     const uids = pictures.slice(0, 10).map(({ attributes }) => attributes.string(tags.SOPInstanceUID) ?? '');
     throw new EndpointError(
       'unprocessable_image',
-      `The series holds ${pictures.length} pictures; a model takes one: send it alone. Instances: ${uids.join(', ')}.`,
+      `The series holds ${pictures.length} pictures (colour, or without a place in the patient); a model takes one: send it alone. Instances: ${uids.join(', ')}.`,
     );
   }
   const { attributes, numberOfFrames } = instance;

@@ -7,6 +7,8 @@ import { compileBundle } from '../../../src/monai/bundle/compile-bundle.ts';
 import { ConfigDocument } from '../../../src/monai/bundle/config-document.ts';
 import { readFirstOf } from '../../../src/monai/bundle/config-file.ts';
 import { type Component, type ConfigValue, isList } from '../../../src/monai/bundle/config-value.ts';
+import type { DetectorOptions } from '../../../src/monai/detection/detector-options.ts';
+import { detectionsOf } from '../../../src/monai/detection/retinanet-inferer.ts';
 import { shared } from '../../support/shared-data.ts';
 
 const zoo = shared('zoo/lung_nodule_ct_detection');
@@ -131,5 +133,27 @@ describe('lung_nodule_ct_detection', () => {
     const bundle = await changed(() => {});
     const fixed = { ...input, dims: [1, 1, 64, 64, 64] };
     expect(() => bundle.checkNetwork({ inputs: [fixed], outputs: [...classes, ...boxes] })).toThrow(/windows of 512/);
+  });
+
+  it('fails when its levels come from the coarsest to the finest', () => {
+    const level = (channels: number, side: number) => {
+      const shape = [side, side, side] as const;
+      return { data: new Float32Array(channels * side ** 3), channels, shape };
+    };
+    const options: DetectorOptions = {
+      classes: 1,
+      sizeDivisible: [1, 1, 1],
+      anchors: { levels: [[[1, 1, 1]], [[2, 2, 2]]], shiftedBy: [0, 1, 2] },
+      keys: { box: 'box', label: 'label', score: 'label_scores' },
+      weights: [1, 1, 1, 1, 1, 1],
+      selection: { applySigmoid: true, scoreThreshold: 0.9, perLevel: 10, nmsThreshold: 0.5, perImage: 10 },
+      windows: undefined,
+    };
+    const maps = (sides: readonly number[]) => ({
+      classification: sides.map((side) => level(1, side)),
+      boxRegression: sides.map((side) => level(6, side)),
+    });
+    expect(detectionsOf(maps([4, 2]), [8, 8, 8], [8, 8, 8], options).scores).toHaveLength(0);
+    expect(() => detectionsOf(maps([2, 4]), [8, 8, 8], [8, 8, 8], options)).toThrow(/finest to the coarsest/);
   });
 });
