@@ -114,6 +114,26 @@ export interface SegmentMeasurement {
   readonly volumeMl: number;
 }
 
+/** Figures of a classifier. */
+export interface ClassificationDescription {
+  readonly meaning: 'probability' | 'flag' | 'value';
+  readonly classes: readonly { readonly class: number; readonly name: string | null; readonly value: number }[];
+}
+
+/** Boxes of a detector, best first. */
+export interface DetectionsDescription {
+  readonly space: 'LPS' | 'RAS';
+  readonly unit: 'mm';
+  /** Order of the numbers of a box, by MONAI's name. */
+  readonly mode: string;
+  readonly boxes: readonly {
+    readonly box: readonly number[];
+    readonly score: number;
+    readonly label: number;
+    readonly name: string | null;
+  }[];
+}
+
 /** Where the DICOM results of an answer were published. */
 export type PublicationDescription =
   | {
@@ -134,6 +154,10 @@ export interface InvocationAnswer {
   /** Present when the request says `publish`. */
   readonly published?: readonly PublicationDescription[];
   readonly measurements: readonly SegmentMeasurement[];
+  /** Present when the model classifies the image as a whole. */
+  readonly classification?: ClassificationDescription;
+  /** Present when the model finds boxes. */
+  readonly detections?: DetectionsDescription;
   readonly warnings: readonly string[];
   readonly timingsMs: TimingsMs;
 }

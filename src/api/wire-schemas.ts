@@ -43,6 +43,31 @@ const measurementSchema = z.strictObject({
   volumeMl: z.number().min(0),
 });
 
+const classificationSchema = z
+  .strictObject({
+    meaning: z
+      .enum(['probability', 'flag', 'value'])
+      .describe('flag: 1 for the classes that the model decided for, else 0. value: what the network gave.'),
+    classes: z.array(z.strictObject({ class: z.int().min(0), name: z.string().nullable(), value: z.number() })),
+  })
+  .describe('What the model says of the image as a whole.');
+
+const detectionsSchema = z
+  .strictObject({
+    space: z.enum(['LPS', 'RAS']).describe("The patient's axes that the boxes lie along."),
+    unit: z.literal('mm'),
+    mode: z.string().describe('Order of the six numbers of a box: cccwhd is its centre and its sizes.'),
+    boxes: z.array(
+      z.strictObject({
+        box: z.array(z.number()).length(6),
+        score: z.number(),
+        label: z.int().min(0),
+        name: z.string().nullable(),
+      }),
+    ),
+  })
+  .describe('Boxes that the model found, best first.');
+
 const publicationSchema = z
   .discriminatedUnion('to', [
     z.strictObject({
@@ -62,6 +87,8 @@ export const answerSchema: z.ZodType<InvocationAnswer> = z
     outputs: z.array(outputSchema),
     published: z.array(publicationSchema).exactOptional(),
     measurements: z.array(measurementSchema),
+    classification: classificationSchema.exactOptional(),
+    detections: detectionsSchema.exactOptional(),
     warnings: z.array(z.string()),
     timingsMs: timingsSchema,
   })

@@ -82,7 +82,7 @@ export function formatDescription(bundle: BundleDescription): string[] {
     `inputs    ${bundle.inputs.map(format).join(', ')}, modality ${bundle.modality ?? 'any'}`,
     `outputs   ${bundle.outputs.map(format).join(', ')}`,
     `segments  ${bundle.segments.map(({ value, label }) => `${value} ${label}`).join(', ') || '(none named)'}`,
-    `results   ${bundle.results?.join(', ') ?? '(the defaults: dicom-seg and json for DICOM)'}`,
+    `results   ${bundle.results?.join(', ') ?? '(the defaults: dicom-seg and json for DICOM; json of classes and of boxes)'}`,
     '',
     ...formatTable([['section', 'step', 'here', 'why'], ...step]),
     '',

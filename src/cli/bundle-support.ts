@@ -1,6 +1,6 @@
 import { EndpointError } from '../errors.ts';
 import { Arguments } from '../monai/arguments.ts';
-import { compileBundle } from '../monai/bundle/compile-bundle.ts';
+import { compileBundle, infererScope } from '../monai/bundle/compile-bundle.ts';
 import { compileTransforms } from '../monai/bundle/compose.ts';
 import { ConfigDocument } from '../monai/bundle/config-document.ts';
 import { readFirstOf } from '../monai/bundle/config-file.ts';
@@ -63,7 +63,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
         await trySection('inferer', inferer, () => {
           const definition = findInferer(inferer.target);
           if (!definition) throw unsupported('The inferer is not supported.', { file: found.file, place: 'inferer' });
-          definition.compile(new Arguments(inferer, found.file));
+          definition.compile(new Arguments(inferer, found.file), infererScope(document));
         }),
       );
     }

@@ -76,11 +76,23 @@ export async function runInvoke(flags: InvokeFlags): Promise<void> {
 
 /** The answer for people: segments, files, times. */
 export function describeAnswer(answer: InvocationAnswer): string[] {
-  const { model, measurements, outputs, warnings, timingsMs } = answer;
+  const { model, measurements, classification, detections, outputs, warnings, timingsMs } = answer;
   const segments = measurements.map((one) => [one.segment, one.value, one.voxels, one.volumeMl.toFixed(1)] as const);
   return [
     `${model.name} ${model.version}, inference ${answer.inferenceId}`,
     ...(segments.length > 0 ? formatTable([['segment', 'value', 'voxels', 'ml'], ...segments]) : []),
+    ...(classification
+      ? formatTable([
+          ['class', 'name', classification.meaning],
+          ...classification.classes.map((one) => [one.class, one.name ?? '', one.value] as const),
+        ])
+      : []),
+    ...(detections
+      ? formatTable([
+          ['label', 'score', `box (${detections.mode}, ${detections.unit}, ${detections.space})`],
+          ...detections.boxes.map(({ name, label, score, box }) => [name ?? label, score, box.join(' ')] as const),
+        ])
+      : []),
     ...outputs.map((output) => `${output.type}: ${output.uri ?? output.fileName} (${output.bytes} bytes)`),
     ...warnings.map((warning) => `warning: ${warning}`),
     `time: ${(timingsMs.total / 1000).toFixed(2)} s (${Object.entries(timingsMs)

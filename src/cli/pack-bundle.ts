@@ -10,7 +10,7 @@ import { archiveLimits } from './archive-limits.ts';
 import { type BundleDescription, describeBundle, describeHandler } from './bundle-description.ts';
 import { UsageError } from './exit-codes.ts';
 import { createTerminal, formatTable, type Terminal } from './terminal.ts';
-import { type BundleTrial, tryBundle } from './try-bundle.ts';
+import { type BundleTrial, type TriedResult, tryBundle } from './try-bundle.ts';
 
 /** What `map-endpoint pack` was told. */
 export interface PackFlags {
@@ -137,6 +137,11 @@ function report(
   }
 }
 
+function formOf(result: TriedResult): string {
+  if (typeof result === 'object') return result.channels > 1 ? `${result.channels} masks` : 'a label map';
+  return result === 'boxes' ? 'boxes, written as JSON' : 'figures of classes, written as JSON';
+}
+
 function describeTrial({ windowShape, answerShape, elapsedMs, result, notes, map }: BundleTrial): string[] {
   const segments = map?.outputs[0].segments ?? [];
   const rows = segments.map(({ value, label, category, propertyType: [code, scheme, meaning] }) => [
@@ -145,7 +150,7 @@ function describeTrial({ windowShape, answerShape, elapsedMs, result, notes, map
     `${code} ${scheme} ${meaning}`,
     category[2],
   ]);
-  const form = result && (result.channels > 1 ? `${result.channels} masks` : 'a label map');
+  const form = result && formOf(result);
   return [
     `one window of ${windowShape.join(' × ')} gave ${answerShape.join(' × ')} in ${Math.round(elapsedMs)} ms${form ? `; the result is ${form}` : ''}`,
     ...(rows.length > 0 ? formatTable([['value', 'segment', 'code', 'category'], ...rows]) : []),

@@ -7,16 +7,18 @@ import { ThreadPool } from '../compute/pool.ts';
 import { EndpointError } from '../errors.ts';
 import type { Network } from '../imaging/network.ts';
 import { arrayOf, elementBytes, type Tensor, type TensorInfo, type TensorType } from '../imaging/tensor.ts';
-import type { Volume } from '../imaging/volume.ts';
+import { type Volume, voxelCount } from '../imaging/volume.ts';
 import { createLogger } from '../logger.ts';
 import { compileBundle } from '../monai/bundle/compile-bundle.ts';
 import type { CompiledBundle } from '../monai/bundle/compiled-bundle.ts';
 import type { BundleMetadata } from '../monai/bundle/metadata.ts';
-import { networkEnds } from '../monai/bundle/network-names.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
 import { SessionPool } from '../sessions/session-pool.ts';
 import { type DerivedMap, deriveMap, type ResultForm } from './derived-map.ts';
 import { checkAgainstMetadata } from './network-check.ts';
+
+/** An image that segments are made of, or what is told of the image as a whole. */
+export type TriedResult = ResultForm | 'boxes' | 'classes';
 
 /** What a trial of a bundle has shown. */
 export interface BundleTrial {
@@ -26,7 +28,7 @@ export interface BundleTrial {
   readonly answerShape: readonly number[];
   readonly elapsedMs: number;
   /** What the bundle's transforms make of an answer; undefined: they could not be tried on a made-up image. */
-  readonly result: ResultForm | undefined;
+  readonly result: TriedResult | undefined;
   /** What is odd and does no harm. */
   readonly notes: readonly string[];
   /** `map.json` as far as it can be derived. */
@@ -57,23 +59,30 @@ export async function tryBundle(dir: string, map: MapJson, metadata: BundleMetad
   try {
     const { signature } = await pool.load(dir, join(dir, onnxFile), signal);
     bundle.checkNetwork(signature);
-    const ends = networkEnds(signature, metadata, map.io);
+    const ends = bundle.endsOf(signature);
     const window = noise(ends.input.type, shapeOf(ends.input, bundle.windowShape, metadata));
     const from = performance.now();
     const answer = await networks.networkOf(dir, signature, 1).run({ [ends.input.name]: window }, signal);
     const elapsedMs = performance.now() - from;
-    const output = answer[ends.output.name];
-    if (!output) throw failed(`gives no output "${ends.output.name}"`);
-    if (hasNaN(output)) throw failed('gives values that are not numbers (NaN)');
-    const notes = checkAgainstMetadata(metadata, signature, ends, answer);
-    const result = await resultOf(bundle, { ...signature, concurrency: 1, run: standIn(ends, output) }, notes);
+    const outputs = ends.outputs.map(({ name }) => {
+      const output = answer[name];
+      if (!output) throw failed(`gives no output "${name}"`);
+      if (hasNaN(output)) throw failed('gives values that are not numbers (NaN)');
+      return output;
+    });
+    const [output] = outputs as [Tensor];
+    const one = { input: ends.input, output: ends.outputs[0] as TensorInfo };
+    // Of a detector's outputs the metadata tell nothing that could be compared; compiling has looked at their channels.
+    const notes = bundle.detects ? [] : checkAgainstMetadata(metadata, signature, one, answer);
+    const stand = standIn(ends, window, outputs);
+    const result = await resultOf(bundle, { ...signature, concurrency: 1, run: stand }, notes);
     return {
       windowShape: window.dims,
       answerShape: output.dims,
       elapsedMs,
       result,
       notes,
-      map: result && deriveMap(metadata, result),
+      map: typeof result === 'object' ? deriveMap(metadata, result) : undefined,
     };
   } finally {
     networks.close();
@@ -105,25 +114,44 @@ function noise(type: TensorType, dims: readonly number[]): Tensor {
   return { type, dims, data };
 }
 
-/** A network that answers in the channels of the real one, at once and for any window. */
-function standIn(ends: { readonly output: TensorInfo; readonly input: TensorInfo }, output: Tensor): Network['run'] {
+/** A network that answers in the channels of the real one, at once and for any window; a coarser answer stays as coarse. */
+function standIn(
+  ends: { readonly outputs: readonly TensorInfo[]; readonly input: TensorInfo },
+  window: Tensor,
+  outputs: readonly Tensor[],
+): Network['run'] {
   return async (inputs) => {
     const given = (inputs[ends.input.name] as Tensor).dims;
-    const isImage = output.dims.length === given.length;
-    const dims = isImage
-      ? [given[0] ?? 1, output.dims[1] ?? 1, ...given.slice(2)]
-      : [given[0] ?? 1, ...output.dims.slice(1)];
-    return { [ends.output.name]: noise(output.type, dims) };
+    const answers = outputs.map(({ dims, type }, n) => {
+      const isImage = dims.length === given.length;
+      const spatial = given
+        .slice(2)
+        .map((size, axis) => Math.max(1, Math.round((size * (dims[axis + 2] ?? 1)) / (window.dims[axis + 2] ?? 1))));
+      const shape = isImage ? [given[0] ?? 1, dims[1] ?? 1, ...spatial] : [given[0] ?? 1, ...dims.slice(1)];
+      return [(ends.outputs[n] as TensorInfo).name, noise(type, shape)] as const;
+    });
+    return Object.fromEntries(answers);
   };
 }
 
 /** Runs the transforms on a small image of noise, to see what they make of an answer. */
-async function resultOf(bundle: CompiledBundle, network: Network, notes: string[]): Promise<ResultForm | undefined> {
+async function resultOf(bundle: CompiledBundle, network: Network, notes: string[]): Promise<TriedResult | undefined> {
   const pool = new ThreadPool(1);
   try {
     const { signal } = new AbortController();
-    const { channels, fromArgmax } = await bundle.run(noisyVolume(), { network, pool, signal, progress: () => {} });
-    return { channels: channels.length, fromArgmax };
+    const isPicture = bundle.takesPictures(network);
+    const first = noisyVolume(isPicture);
+    const planes = Array.from({ length: isPicture ? bundle.imagesPerRun : 1 }, () => first);
+    const result = await bundle.infer(first, {
+      images: [{ name: '', volume: first, channels: planes }],
+      network,
+      pool,
+      signal,
+      progress: () => {},
+    });
+    if (result.kind === 'detections') return 'boxes';
+    const { channels, fromArgmax, shape } = result;
+    return voxelCount(shape) === 1 ? 'classes' : { channels: channels.length, fromArgmax };
   } catch (thrown) {
     if (!(thrown instanceof EndpointError)) throw thrown;
     notes.push(`the transforms could not be tried on a made-up image: ${thrown.message}`);
@@ -133,11 +161,11 @@ async function resultOf(bundle: CompiledBundle, network: Network, notes: string[
   }
 }
 
-function noisyVolume(): Volume {
-  const shape = [24, 24, 24] as const;
+function noisyVolume(isPicture: boolean): Volume {
+  const shape = [24, 24, isPicture ? 1 : 24] as const;
   const values = noise('float32', shape).data as Float32Array;
   const data = Int16Array.from(values, (value) => Math.round(value * 1500 - 1000));
-  return { data, shape, affineRas: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1] };
+  return { data, shape, affineRas: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1], isPlane: isPicture };
 }
 
 function hasNaN({ type, data }: Tensor): boolean {

@@ -16,6 +16,7 @@ import { readMetadata } from '../monai/bundle/metadata.ts';
 import { ProgressWriter, planBackground } from '../pipeline/background.ts';
 import { checkMapJson } from '../pipeline/check-map-json.ts';
 import { runImagingJob } from '../pipeline/imaging-application.ts';
+import { checkFindingsOutputs } from '../pipeline/planned-outputs.ts';
 import { deliverAnswer, deliveryOf } from './answer-delivery.ts';
 import type {
   Handler,
@@ -74,6 +75,7 @@ export class ModelHandler implements Handler {
     const mapJson = await readMapJson(dir);
     checkMapJson(mapJson);
     const bundle = mapJson.tensorsOnly ? undefined : await compileBundle(dir, mapJson.io);
+    if (bundle?.detects) checkFindingsOutputs(mapJson);
     const metadata = bundle?.metadata ?? (await readMetadata(dir));
     const version = mapJson.version ?? metadata.version ?? '0';
     this.#loaded = { bundle, mapJson, version };

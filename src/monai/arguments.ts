@@ -1,5 +1,12 @@
 import { EndpointError } from '../errors.ts';
-import { Component, type ConfigValue, Constant, describeValue, isList } from './bundle/config-value.ts';
+import {
+  Component,
+  type ConfigValue,
+  Constant,
+  describeValue,
+  isList,
+  type MethodCall,
+} from './bundle/config-value.ts';
 import { dtypeByName } from './bundle/python-names.ts';
 import { unsupported } from './bundle/unsupported.ts';
 
@@ -133,6 +140,24 @@ export class Arguments {
     const value = this.raw(name);
     if (value instanceof Component) return value;
     throw this.#wrong(name, 'a component', value);
+  }
+
+  /** The arguments of a component that is an argument. */
+  nested(name: string): Arguments {
+    return new Arguments(this.componentArgument(name), this.#file);
+  }
+
+  /** The arguments of a call of a method, which are named by `parameters` where they stand without a name. */
+  ofCall({ of, name, args, keywords }: MethodCall, parameters: readonly string[]): Arguments {
+    const given = new Map<string, ConfigValue>(keywords);
+    for (const [n, value] of args.entries()) given.set(parameters[n] ?? `argument ${n + 1}`, value);
+    const component = new Component(
+      `${of.target}.${name}`,
+      [...given.keys()],
+      of.place,
+      (key) => given.get(key) as ConfigValue,
+    );
+    return new Arguments(component, this.#file);
   }
 
   /** To be called when all is read. */

@@ -4,6 +4,7 @@ import type { Affine } from '../imaging/affine.ts';
 import type { StridedImage } from '../imaging/strided-image.ts';
 import type { Shape3, Volume, VoxelArray } from '../imaging/volume.ts';
 import type { Component } from './bundle/config-value.ts';
+import type { Detections } from './detection/detections.ts';
 
 /** What a transform works with: threads over shared memory, and the request's end. */
 export interface RunContext {
@@ -53,8 +54,10 @@ export interface InvertOptions {
   readonly nearest: boolean;
 }
 
-/** The images of a run by their keys (`image`, `pred`). */
-export type ImageData = Map<string, MetaImage>;
+/** The images of a run by their keys (`image`, `pred`), and beside them what a detector found. */
+export interface ImageData extends Map<string, MetaImage> {
+  detections?: Detections | undefined;
+}
 
 /** Input of a run by key: one volume, or one for each channel. */
 export type Volumes = Readonly<Record<string, Volume | readonly Volume[]>>;

@@ -3,22 +3,25 @@ import { throwIfAborted } from '../errors.ts';
 import { noSpan } from '../tracing/span.ts';
 import { traced } from '../tracing/traced.ts';
 import { Application } from './application.ts';
+import type { Findings } from './findings.ts';
 import type { ImagingJob, ImagingResult, OutputFile } from './imaging-job.ts';
-import { identifyJob } from './job-identity.ts';
+import { identifyJob, type JobIdentity } from './job-identity.ts';
 import { type ExecutionContext, type Operator, runOperator } from './operator.ts';
 import { BundleInference } from './operators/bundle-inference.ts';
 import { DicomDataLoader } from './operators/dicom-data-loader.ts';
 import { canBeReferred, DicomSegWriter } from './operators/dicom-seg-writer.ts';
+import { FindingsWriter, inAnswer } from './operators/findings-writer.ts';
 import { JsonWriter, type ModelIdentity } from './operators/json-writer.ts';
 import { measureSegments } from './operators/measurements.ts';
 import { NiftiWriter } from './operators/nifti-writer.ts';
 import { PngWriter } from './operators/png-writer.ts';
+import { type ResultContent, ResultToFindings } from './operators/result-to-findings.ts';
 import { ResultToSegmentation } from './operators/result-to-segmentation.ts';
 import { compileSeriesRules } from './operators/series-rules.ts';
 import { SeriesSelector } from './operators/series-selector.ts';
 import { SeriesToVolume, type SourceImage } from './operators/series-to-volume.ts';
 import { PhaseClock } from './phase-clock.ts';
-import { type PlannedOutput, planOutputs } from './planned-outputs.ts';
+import { checkFindingsOutputs, type PlannedOutput, planOutputs } from './planned-outputs.ts';
 import { checkPublishTargets, publishObjects } from './publish-objects.ts';
 import { describeOutput, findResultPlace, publishResults, type ResultPlace } from './publish-results.ts';
 import type { Segmentation } from './segmentation.ts';
@@ -27,6 +30,12 @@ interface Writing {
   readonly image: SourceImage;
   readonly segmentation: Segmentation;
   readonly measurements: readonly SegmentMeasurement[];
+}
+
+/** What a result is written as, and what the answer itself tells of it. */
+interface WrittenResult {
+  readonly files: readonly OutputFile[];
+  readonly told: Pick<InvocationAnswer, 'measurements' | 'classification' | 'detections'>;
 }
 
 /**
@@ -50,17 +59,11 @@ export async function runImagingJob(job: ImagingJob): Promise<ImagingResult> {
   await checkPublishTargets(job);
   const place = await placeOf(job, { model: model.name, inferenceId, fingerprint });
 
-  const { image, segmentation } = await analyse(job, context);
-  const measurements = measureSegments(segmentation);
-  const source = image.slices ? (canBeReferred(image.slices) ? 'dicom' : 'dicom-without-uids') : 'volume';
-  const planned = planOutputs(job.mapJson, source, context.warn);
-  const uidSeed = `${fingerprint} ${inferenceId}`;
-  const files: OutputFile[] = [];
-  for (const output of planned) {
-    throwIfAborted(job.signal);
-    const writer = writerOf(output, model, inferenceId, uidSeed);
-    files.push((await runOperator(writer, { image, segmentation, measurements }, context)).file);
-  }
+  const { image, content } = await analyse(job, context);
+  const { files, told } =
+    content.kind === 'classification' || content.kind === 'detections'
+      ? await writeFindings(job, image, content, { model, inferenceId }, context)
+      : await writeSegmentation(job, image, content, { model, inferenceId, fingerprint }, context);
 
   const start = performance.now();
   // What is published cannot be taken back, so it comes last of all that may fail but the commit mark.
@@ -72,7 +75,7 @@ export async function runImagingJob(job: ImagingJob): Promise<ImagingResult> {
       inferenceId,
       outputs,
       ...(published.length === 0 ? {} : { published }),
-      measurements,
+      ...told,
       warnings,
       timingsMs: clock.timings(job.elapsedMs ?? { queue: 0, load: 0 }),
     };
@@ -86,6 +89,45 @@ export async function runImagingJob(job: ImagingJob): Promise<ImagingResult> {
   return { answer, files: [] };
 }
 
+async function writeSegmentation(
+  job: ImagingJob,
+  image: SourceImage,
+  segmentation: Segmentation,
+  { model, inferenceId, fingerprint }: JobIdentity,
+  context: ExecutionContext,
+): Promise<WrittenResult> {
+  const measurements = measureSegments(segmentation);
+  const source = sourceOf(image);
+  const planned = planOutputs(job.mapJson, source, context.warn);
+  const uidSeed = `${fingerprint} ${inferenceId}`;
+  const files: OutputFile[] = [];
+  for (const output of planned) {
+    throwIfAborted(job.signal);
+    const writer = writerOf(output, model, inferenceId, uidSeed);
+    files.push((await runOperator(writer, { image, segmentation, measurements }, context)).file);
+  }
+  return { files, told: { measurements } };
+}
+
+function sourceOf({ slices, picture }: SourceImage): Parameters<typeof planOutputs>[1] {
+  if (picture) return 'picture';
+  if (!slices) return 'volume';
+  return canBeReferred(slices) ? 'dicom' : 'dicom-without-uids';
+}
+
+async function writeFindings(
+  { mapJson }: ImagingJob,
+  image: SourceImage,
+  findings: Findings,
+  { model, inferenceId }: Pick<JobIdentity, 'model' | 'inferenceId'>,
+  context: ExecutionContext,
+): Promise<WrittenResult> {
+  checkFindingsOutputs(mapJson);
+  const writer = new FindingsWriter(model, inferenceId);
+  const { file } = await runOperator(writer, { image, findings }, context);
+  return { files: [file], told: { measurements: [], ...inAnswer(findings) } };
+}
+
 async function placeOf(
   job: ImagingJob,
   names: { readonly model: string; readonly inferenceId: string; readonly fingerprint: string },
@@ -93,11 +135,11 @@ async function placeOf(
   return job.outputUri === undefined ? undefined : findResultPlace(job.sinks, job.outputUri, names, job.signal);
 }
 
-/** The graph from the inputs to the segmentation. */
+/** The graph from the inputs to what the result says. */
 async function analyse(
   job: ImagingJob,
   context: ExecutionContext,
-): Promise<{ image: SourceImage; segmentation: Segmentation }> {
+): Promise<{ image: SourceImage; content: ResultContent }> {
   const { bundle, mapJson, network, progress } = job;
   const loader = new DicomDataLoader(job.inputs, job.sources);
   const selector = new SeriesSelector({
@@ -112,15 +154,15 @@ async function analyse(
     network,
     progress: progress && ((...args) => progress.call(job, ...args)),
   });
-  const toSegmentation = new ResultToSegmentation(mapJson.outputs, bundle.metadata);
+  const toFindings = new ResultToFindings(new ResultToSegmentation(mapJson.outputs, bundle.metadata), bundle.metadata);
   const application = new Application()
     .addFlow(loader, selector, { images: 'images' })
     .addFlow(selector, toVolume, { selected: 'selected' })
     .addFlow(toVolume, inference, { image: 'image' })
-    .addFlow(toVolume, toSegmentation, { image: 'image' })
-    .addFlow(inference, toSegmentation, { result: 'result' });
+    .addFlow(toVolume, toFindings, { image: 'image' })
+    .addFlow(inference, toFindings, { result: 'result' });
   const outputsOf = await application.run(context);
-  return { ...outputsOf(toVolume), ...outputsOf(toSegmentation) };
+  return { ...outputsOf(toVolume), ...outputsOf(toFindings) };
 }
 
 function writerOf(

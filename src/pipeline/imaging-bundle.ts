@@ -21,22 +21,43 @@ export interface ImageResult {
   readonly affineRas: Affine;
   /** True when the last discretising step was an argmax, so that `channel_def` names the labels. */
   readonly fromArgmax: boolean;
+  /** What the values are, where the bundle tells: probabilities, or 1 for what is and 0 for what is not. */
+  readonly meaning?: 'probability' | 'flag' | undefined;
 }
+
+/** What a detector found, best first. */
+export interface DetectionResult {
+  readonly kind: 'detections';
+  /** Six numbers a box. */
+  readonly boxes: Float32Array;
+  /** Order of the six, by MONAI's name. */
+  readonly mode: string;
+  /** The patient's space that they are millimetres in. */
+  readonly space: 'LPS' | 'RAS' | 'voxels';
+  readonly scores: Float32Array;
+  readonly labels: Int32Array;
+}
+
+export type BundleResult = ImageResult | DetectionResult;
 
 /** One of several images of a run. */
 export interface NamedVolume {
   /** Of the selection in `map.json` that chose it; empty where there is none. */
   readonly name: string;
   readonly volume: Volume;
+  /** All its channels, where it has several; `volume` is the first. */
+  readonly channels?: readonly Volume[] | undefined;
 }
 
 /** A compiled MONAI bundle as the pipeline runs it. */
 export interface ImagingBundle {
   readonly metadata: BundleMetadata;
+  /** True when it finds boxes instead of making an image. */
+  readonly detects?: boolean | undefined;
   /** How many images a run takes beside a single one: channels of its input, or inputs. Absent: one only. */
   readonly imagesPerRun?: number | undefined;
   /** @param image - whose grid the result lies on: the only one, or the first of `options.images` */
-  run(
+  infer(
     image: Volume,
     options: {
       /** All images, where there are several. */
@@ -49,5 +70,5 @@ export interface ImagingBundle {
       /** Called at each change of phase and after each window. */
       progress(phase: 'preprocess' | 'inference' | 'postprocess', fraction: number): void;
     },
-  ): Promise<ImageResult>;
+  ): Promise<BundleResult>;
 }

@@ -22,7 +22,8 @@ export const integer = (number: number, value: number): Buffer => Buffer.concat(
 
 const floatTensor = 1;
 
-const valueInfo = (name: string, dims: readonly (number | string)[]): Buffer => {
+/** A ValueInfoProto of floats: field 11 of a graph is an input, field 12 an output. */
+export const valueInfo = (name: string, dims: readonly (number | string)[]): Buffer => {
   const dimension = (dim: number | string): Buffer => (typeof dim === 'number' ? integer(1, dim) : field(2, dim));
   const shape = Buffer.concat(dims.map((dim) => field(1, dimension(dim))));
   const type = field(1, Buffer.concat([integer(1, floatTensor), field(2, shape)]));
@@ -41,6 +42,8 @@ export interface OnnxParts {
   readonly dims?: readonly (number | string)[];
   /** Default: the input's. */
   readonly outputDims?: readonly (number | string)[];
+  /** ValueInfoProtos of outputs behind y. */
+  readonly moreOutputs?: readonly Buffer[];
   /** Fields of the node behind its operator. */
   readonly attributes?: readonly Buffer[];
 }
@@ -53,6 +56,7 @@ export function onnxModel({
   inputs = ['x'],
   dims = [4],
   outputDims = dims,
+  moreOutputs = [],
   attributes = [],
 }: OnnxParts = {}): Buffer {
   const names = inputs.map((name) => field(1, name));
@@ -63,6 +67,7 @@ export function onnxModel({
     graph ?? Buffer.alloc(0),
     field(11, valueInfo('x', dims)),
     field(12, valueInfo('y', outputDims)),
+    ...moreOutputs.map((output) => field(12, output)),
   ]);
   const operatorSet = Buffer.concat([field(1, ''), integer(2, 13)]);
   return Buffer.concat([integer(1, 8), field(7, graphBytes), model ?? Buffer.alloc(0), field(8, operatorSet)]);

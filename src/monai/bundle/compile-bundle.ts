@@ -1,7 +1,8 @@
 import { Arguments } from '../arguments.ts';
-import type { Inferer } from '../inferers/inferer.ts';
+import type { Inferer, InfererScope } from '../inferers/inferer.ts';
 import { findInferer, supportedInferers } from '../inferers/registry.ts';
 import type { CompileScope } from '../transforms/transform.ts';
+import { followBoxes } from './box-flow.ts';
 import { CompiledBundle } from './compiled-bundle.ts';
 import { compileTransforms, fused } from './compose.ts';
 import { ConfigDocument } from './config-document.ts';
@@ -40,25 +41,40 @@ export async function compileBundle(dir: string, io: IoNames = {}): Promise<Comp
   const root = section('preprocessing');
   const empty: CompileScope = { preprocessing: [], preprocessingRoot: undefined, bareKey: 'image' };
   const preprocessing = compileTransforms(root, file, 'preprocessing', empty);
-  const inferer = compileInferer(section('inferer'), file);
+  const inferer = compileInferer(section('inferer'), file, infererScope(document));
   const scope: CompileScope = {
     preprocessing,
     preprocessingRoot: root instanceof Component ? root : undefined,
     bareKey: predictionKey,
   };
   const postprocessing = compileTransforms(section('postprocessing'), file, 'postprocessing', scope);
-  const flow = followKeys(preprocessing, postprocessing, file, metadata);
+  const keys = inferer.kind === 'detector' ? inferer.keys : undefined;
+  const flow = followKeys(preprocessing, postprocessing, file, metadata, keys !== undefined);
+  followBoxes(postprocessing, keys, file);
   const labelTail = labelTailOf(postprocessing, predictionKey);
   const afterLabels = fused(postprocessing.slice(labelTail?.steps ?? 0));
   const post = { postprocessing: fused(postprocessing), labelTail, afterLabels };
-  return new CompiledBundle({ metadata, io, flow, preprocessing, inferer, ...post });
+  const meanings = new Map(
+    postprocessing.flatMap(({ keys: of, means }) => (means ? of.map((key) => [key, means]) : [])),
+  );
+  return new CompiledBundle({ metadata, io, flow, preprocessing, inferer, meanings, ...post });
 }
 
-function compileInferer(value: ReturnType<ConfigDocument['resolve']>, file: string): Inferer {
+/** What `inferer` is told of the rest of the document. */
+export function infererScope(document: ConfigDocument): InfererScope {
+  return {
+    requirements: () => {
+      const id = 'evaluator#_requires_';
+      return document.has(id) ? document.resolve(id) : [];
+    },
+  };
+}
+
+function compileInferer(value: ReturnType<ConfigDocument['resolve']>, file: string, scope: InfererScope): Inferer {
   if (!(value instanceof Component))
     throw unsupported(`An inferer is expected, not ${describeValue(value)}.`, { file, place: 'inferer' });
   const definition = findInferer(value.target);
-  if (definition) return definition.compile(new Arguments(value, file));
+  if (definition) return definition.compile(new Arguments(value, file), scope);
   throw unsupported(
     `The inferer '${value.target.slice(0, 120)}' is not supported; supported are ${supportedInferers.join(', ')}.`,
     { file, place: value.place },

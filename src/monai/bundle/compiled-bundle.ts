@@ -5,18 +5,19 @@ import { EndpointError, throwIfAborted } from '../../errors.ts';
 import type { Affine } from '../../imaging/affine.ts';
 import type { Network } from '../../imaging/network.ts';
 import { channelStart, type StridedImage, sameLayout, stridedOver, xFastest } from '../../imaging/strided-image.ts';
-import type { NetworkSignature } from '../../imaging/tensor.ts';
+import type { NetworkSignature, TensorInfo } from '../../imaging/tensor.ts';
 import { type Shape3, type Volume, type VoxelArray, voxelCount } from '../../imaging/volume.ts';
+import type { Detections } from '../detection/detections.ts';
 import { imageOf } from '../image-data.ts';
 import type { Inferer } from '../inferers/inferer.ts';
 import { spatialRank } from '../inferers/network-form.ts';
 import type { ImageData, MetaImage, RunContext, Volumes } from '../meta-image.ts';
 import { imageOfVolumes } from '../stacked-image.ts';
-import type { Transform } from '../transforms/transform.ts';
+import type { Transform, ValueMeaning } from '../transforms/transform.ts';
 import { type DataFlow, predictionKey } from './data-flow.ts';
 import type { LabelTail } from './label-tail.ts';
 import type { BundleMetadata } from './metadata.ts';
-import { bindNetwork, checkInferer, type IoNames, networkEnds } from './network-names.ts';
+import { checkInferer, type IoNames, networkEnds, networkInput } from './network-names.ts';
 
 /** Parts of a bundle, compiled and checked. */
 export interface BundleProgram {
@@ -29,6 +30,8 @@ export interface BundleProgram {
   /** The steps that an inferer may do itself, and what is left when it did. */
   readonly labelTail: LabelTail | undefined;
   readonly afterLabels: readonly Transform[];
+  /** What the values of an image are after the postprocessing, by its key. */
+  readonly meanings: ReadonlyMap<string, ValueMeaning>;
 }
 
 /** What a run is given beside its images. */
@@ -44,6 +47,9 @@ export interface RunOptions {
   progress(phase: 'preprocess' | 'inference' | 'postprocess', fraction: number): void;
 }
 
+/** Options of a run on one image, or on several that belong together. */
+export type SingleRunOptions = RunOptions & { readonly images?: readonly NamedImage[] | undefined };
+
 /** An image of the result: each channel x fastest, on the grid that `affineRas` places. */
 export interface ResultImage {
   readonly kind: 'image';
@@ -52,12 +58,19 @@ export interface ResultImage {
   readonly affineRas: Affine;
   /** True when the values are channel numbers from an argmax, so that `channel_def` names them. */
   readonly fromArgmax: boolean;
+  /** What the values are, where the postprocessing tells: probabilities, or 1 for what is and 0 for what is not. */
+  readonly meaning?: ValueMeaning | undefined;
 }
+
+/** What a run gives: an image, or what a detector found. */
+export type BundleResult = ResultImage | Detections;
 
 /** One of several images of a run, with the name of what chose it. */
 export interface NamedImage {
   readonly name: string;
   readonly volume: Volume;
+  /** All its channels, where it has several; `volume` is the first. */
+  readonly channels?: readonly Volume[] | undefined;
 }
 
 /** A MONAI bundle as a program: preprocessing, network, postprocessing. Holds no state between runs. */
@@ -86,8 +99,30 @@ export class CompiledBundle {
    * @throws EndpointError `unsupported_bundle`
    */
   checkNetwork(signature: NetworkSignature): void {
-    const { input } = networkEnds(signature, this.metadata, this.#program.io);
-    checkInferer(input, this.#program.inferer);
+    checkInferer(this.endsOf(signature).input, this.#program.inferer);
+  }
+
+  /**
+   * The input and the outputs of a network that the bundle uses.
+   *
+   * @throws EndpointError `unsupported_bundle`
+   */
+  endsOf(signature: NetworkSignature): { readonly input: TensorInfo; readonly outputs: readonly TensorInfo[] } {
+    const { inferer, io } = this.#program;
+    if (inferer.kind === 'detector')
+      return { input: networkInput(signature, this.metadata, io), outputs: inferer.headsOf(signature) };
+    const { input, output } = networkEnds(signature, this.metadata, io);
+    return { input, outputs: [output] };
+  }
+
+  /** Whether the images for a network are planes. */
+  takesPictures(signature: NetworkSignature): boolean {
+    return spatialRank(this.endsOf(signature).input) === 2 && !this.#program.inferer.takesVolumes;
+  }
+
+  /** Whether a run finds boxes instead of making an image. */
+  get detects(): boolean {
+    return this.#program.inferer.kind === 'detector';
   }
 
   /** How many images a run takes beside a single one: the bundle's keys, or the channels of its only one. */
@@ -99,21 +134,44 @@ export class CompiledBundle {
 
   /**
    * Runs a bundle on one image, or on several that are the channels of its input or its inputs by name; the result is the
-   * image that the bundle saves (last), else its prediction.
+   * image that the bundle saves (last), else its prediction; of a detector its boxes.
    */
-  async run(image: Volume, options: RunOptions & { readonly images?: readonly NamedImage[] | undefined }) {
+  async infer(image: Volume, options: SingleRunOptions): Promise<BundleResult> {
     const { loads, result } = this.flow;
     const images = options.images ?? [{ name: '', volume: image }];
-    const results = await this.runAll(imagesByKey(loads, images), options);
-    return results.get(result) as ResultImage;
+    const wanted = this.imagesPerRun;
+    const given = loads.length === 1 && wanted === 3 ? coloured(images, options) : images;
+    const data = await this.#run(imagesByKey(loads, given, wanted), options);
+    return data.detections ?? this.#result(data, result, options);
+  }
+
+  /** {@link infer} of a bundle that makes an image. */
+  async run(image: Volume, options: SingleRunOptions): Promise<ResultImage> {
+    const result = await this.infer(image, options);
+    if (result.kind === 'image') return result;
+    throw new EndpointError('internal', 'The bundle finds boxes and makes no image.');
   }
 
   /** Runs the bundle over images by key and gives every image that it saves, and the prediction, by key. */
   async runAll(volumes: Volumes, options: RunOptions): Promise<Map<string, ResultImage>> {
-    const { flow, postprocessing, afterLabels, labelTail, inferer, io } = this.#program;
+    const { flow } = this.#program;
+    const data = await this.#run(volumes, options);
+    const results = new Map<string, ResultImage>();
+    for (const key of data.detections ? [] : new Set([flow.result, ...flow.saves]))
+      results.set(key, await this.#result(data, key, options));
+    return results;
+  }
+
+  async #result(data: ImageData, key: string, context: RunContext): Promise<ResultImage> {
+    const result = await toResult(imageOf(data, key), context);
+    return { ...result, meaning: this.#program.meanings.get(key) };
+  }
+
+  async #run(volumes: Volumes, options: RunOptions): Promise<ImageData> {
+    const { flow, postprocessing, afterLabels, labelTail, inferer } = this.#program;
     const context: RunContext = { pool: options.pool, signal: options.signal };
-    const network = bindNetwork(options.network, this.metadata, io);
-    const isFlat = spatialRank(network.input) === 2 && !inferer.takesVolumes;
+    const { input, outputs } = this.endsOf(options.network);
+    const isFlat = this.takesPictures(options.network);
     if (
       !isFlat &&
       Object.values(volumes)
@@ -126,14 +184,17 @@ export class CompiledBundle {
     const progress = (fraction: number): void => options.progress('inference', fraction);
     const labels = labelTail?.planFor(data, flow.networkInput);
     const whole = { ...context, progress, labels, denseBytes: options.denseBytes };
-    const prediction = await inferer.run(imageOf(data, flow.networkInput), network, whole);
-    data.set(predictionKey, prediction);
-    const left = prediction.fromArgmax ? afterLabels : postprocessing;
+    const image = imageOf(data, flow.networkInput);
+    let left = postprocessing;
+    if (inferer.kind === 'detector') data.detections = await inferer.detect(image, options.network, input, whole);
+    else {
+      const output = outputs[0] as TensorInfo;
+      const prediction = await inferer.run(image, { network: options.network, input, output }, whole);
+      data.set(predictionKey, prediction);
+      if (prediction.fromArgmax) left = afterLabels;
+    }
     await applyAll(left, data, context, (fraction) => options.progress('postprocess', fraction));
-    const results = new Map<string, ResultImage>();
-    for (const key of new Set([flow.result, ...flow.saves]))
-      results.set(key, await toResult(imageOf(data, key), context));
-    return results;
+    return data;
   }
 
   /** The image as the network gets it, for comparing with MONAI; `isFlat` where a network of two axes does. */
@@ -156,10 +217,27 @@ export class CompiledBundle {
   }
 }
 
+/** A grey picture for a model of colours has the same value in all three, as every reader of pictures turns it. */
+function coloured(images: readonly NamedImage[], { warn }: SingleRunOptions): readonly NamedImage[] {
+  const [first] = images;
+  if (images.length !== 1 || !first?.volume.isPlane || channelsOf(first).length !== 1) return images;
+  warn?.('The picture is grey and the model takes three colours: all three were given the grey.');
+  return [{ ...first, channels: [first.volume, first.volume, first.volume] }];
+}
+
+const channelsOf = ({ volume, channels }: NamedImage): readonly Volume[] => channels ?? [volume];
+
 /** Images for the bundle's keys: by name, or in order where none has one; all of them for an only key. */
-function imagesByKey(keys: readonly string[], images: readonly NamedImage[]): Volumes {
+function imagesByKey(keys: readonly string[], images: readonly NamedImage[], channels: number): Volumes {
   const [only] = keys;
-  if (keys.length === 1 && only !== undefined) return { [only]: images.map(({ volume }) => volume) };
+  if (keys.length === 1 && only !== undefined) {
+    const volumes = images.flatMap(channelsOf);
+    if (volumes.length === 1 || volumes.length === channels) return { [only]: volumes };
+    throw new EndpointError(
+      'unprocessable_image',
+      `The input holds ${volumes.length} images or channels; the model takes ${channels}.`,
+    );
+  }
   const isNamed = images.some(({ name }) => name !== '');
   const given = keys.map((key, n) => [key, isNamed ? images.find(({ name }) => name === key) : images[n]] as const);
   const missing = given.filter(([, image]) => !image).map(([key]) => key);
@@ -169,7 +247,7 @@ function imagesByKey(keys: readonly string[], images: readonly NamedImage[]): Vo
       `The bundle takes the images ${keys.join(', ')}: ${missing.join(', ')} was not given. Name the selections in map.json so.`,
     );
   }
-  return Object.fromEntries(given.map(([key, image]) => [key, (image as NamedImage).volume]));
+  return Object.fromEntries(given.map(([key, image]) => [key, channelsOf(image as NamedImage)]));
 }
 
 async function applyAll(

@@ -6,6 +6,7 @@ import {
   isDictionary,
   isList,
   Lambda,
+  MethodCall,
 } from './config-value.ts';
 import { evaluateExpression, isTrue } from './expression-evaluator.ts';
 import { parseExpression } from './expression-parser.ts';
@@ -42,7 +43,7 @@ export class ConfigDocument {
   }
 
   has(id: string): boolean {
-    return isDictionary(this.#root) && this.#root.has(id);
+    return this.#find(id.replaceAll('#', '::')) !== undefined;
   }
 
   /**
@@ -71,14 +72,19 @@ export class ConfigDocument {
   }
 
   #nodeAt(path: string): ConfigNode {
+    const node = this.#find(path);
+    if (node === undefined)
+      throw this.#refusal(`@${shown(path)} is not in the configuration.`, this.#pending.at(-1) ?? '');
+    return node;
+  }
+
+  #find(path: string): ConfigNode | undefined {
     let node: ConfigNode | undefined = this.#root;
     for (const key of path === '' ? [] : path.split('::')) {
       if (isDictionary(node)) node = node.get(key) as ConfigNode | undefined;
       else if (isList(node) && /^\d+$/.test(key)) node = node[Number(key)] as ConfigNode | undefined;
       else node = undefined;
     }
-    if (node === undefined)
-      throw this.#refusal(`@${shown(path)} is not in the configuration.`, this.#pending.at(-1) ?? '');
     return node;
   }
 
@@ -154,7 +160,8 @@ export class ConfigDocument {
       typeof value !== 'object' ||
       value instanceof Constant ||
       value instanceof Component ||
-      value instanceof Lambda
+      value instanceof Lambda ||
+      value instanceof MethodCall
     )
       return 1;
     const known = this.#weights.get(value);

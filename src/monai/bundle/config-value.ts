@@ -40,6 +40,21 @@ export class Constant {
   }
 }
 
+/** A call of a component's method: nothing is called; the component that is told of it looks whether it knows what it means. */
+export class MethodCall {
+  readonly of: Component;
+  readonly name: string;
+  readonly args: readonly ConfigValue[];
+  readonly keywords: ReadonlyMap<string, ConfigValue>;
+
+  constructor(of: Component, name: string, args: readonly ConfigValue[], keywords: ReadonlyMap<string, ConfigValue>) {
+    this.of = of;
+    this.name = name;
+    this.args = args;
+    this.keywords = keywords;
+  }
+}
+
 /** A lambda: its body is never run as Python; the component that takes it looks whether it knows what it means. */
 export class Lambda {
   readonly parameter: string;
@@ -61,6 +76,7 @@ export type ConfigValue =
   | ReadonlyMap<string, ConfigValue>
   | Constant
   | Lambda
+  | MethodCall
   | Component;
 
 /** The document as it was read: dictionaries are maps, so that no key can reach an object's prototype. */
@@ -77,6 +93,7 @@ export function describeValue(value: ConfigValue): string {
   if (isDictionary(value)) return 'a dictionary';
   if (value instanceof Component) return `the component ${value.target}`;
   if (value instanceof Lambda) return 'a lambda';
+  if (value instanceof MethodCall) return `a call of ${value.name.slice(0, 60)}`;
   if (value instanceof Constant) return `the ${value.kind} ${value.name}`;
   return String(value);
 }

@@ -19,6 +19,7 @@ export const predictionKey = 'pred';
 /**
  * Follows the keys through both programs.
  *
+ * @param detectsBoxes - whether the network's answer is no image
  * @throws EndpointError `unsupported_bundle`: an image is used before it exists, or as channels when it has no channel axis
  */
 export function followKeys(
@@ -26,6 +27,7 @@ export function followKeys(
   post: readonly Transform[],
   file: string,
   metadata: Pick<BundleMetadata, 'inputs'>,
+  detectsBoxes = false,
 ): DataFlow {
   const isStacked = (key: string): boolean => metadata.inputs.some((one) => one.key === key && (one.channels ?? 1) > 1);
   const withChannel = new Map<string, boolean>();
@@ -65,7 +67,7 @@ export function followKeys(
       file,
       place: 'preprocessing',
     });
-  withChannel.set(predictionKey, true);
+  if (!detectsBoxes) withChannel.set(predictionKey, true);
   for (const transform of post) check(transform);
   const saves = post.flatMap((transform) => transform.saves ?? []);
   return { loads, networkInput, saves, result: saves.at(-1) ?? predictionKey };

@@ -1,4 +1,13 @@
-import { type ConfigValue, Constant, describeValue, isDictionary, isList, Lambda } from './config-value.ts';
+import {
+  Component,
+  type ConfigValue,
+  Constant,
+  describeValue,
+  isDictionary,
+  isList,
+  Lambda,
+  MethodCall,
+} from './config-value.ts';
 import type { Expression } from './expression-parser.ts';
 import { ExpressionError } from './expression-tokens.ts';
 import { callFunction, namedValue } from './python-names.ts';
@@ -35,6 +44,14 @@ export function evaluateExpression(
       if (node.name === 'json.loads' && args.length === 1 && first instanceof Constant && first.kind === 'text of')
         return parsedFile(first.name);
       return bounded(callFunction(node.name, args));
+    }
+    case 'method': {
+      const of = evaluate(node.of);
+      if (!(of instanceof Component)) throw new ExpressionError(`${node.name} of ${describeValue(of)}`);
+      // Where a network runs is the endpoint's affair.
+      if (node.name === 'to') return of;
+      const keywords = [...node.keywords].map(([key, value]) => [key, evaluate(value)] as const);
+      return new MethodCall(of, node.name, node.args.map(evaluate), new Map(keywords));
     }
     case 'lambda':
       return new Lambda(node.parameter, node.body);

@@ -11,6 +11,13 @@ export type Expression =
       readonly args: readonly Expression[];
       readonly keywords: ReadonlyMap<string, Expression>;
     }
+  | {
+      readonly kind: 'method';
+      readonly of: Expression;
+      readonly name: string;
+      readonly args: readonly Expression[];
+      readonly keywords: ReadonlyMap<string, Expression>;
+    }
   | { readonly kind: 'lambda'; readonly parameter: string; readonly body: Expression }
   | { readonly kind: 'list'; readonly items: readonly Expression[] }
   | { readonly kind: 'dictionary'; readonly entries: readonly (readonly [Expression, Expression])[] }
@@ -145,6 +152,7 @@ class Parser {
     for (;;) {
       if (this.#take('operator', '[')) expression = this.#subscript(expression);
       else if (this.#isPath(expression) && this.#take('operator', '.')) expression = this.#pathContent(expression);
+      else if (expression.kind === 'ref' && this.#take('operator', '.')) expression = this.#method(expression);
       else if (this.#next.text === '.' || this.#next.text === '(') {
         throw new ExpressionError('attributes and calls are supported on the listed names only');
       } else return expression;
@@ -161,6 +169,16 @@ class Parser {
     this.#expect('operator', '(');
     this.#expect('operator', ')');
     return { ...path, name: 'pathlib.Path.read_text' };
+  }
+
+  /** `@detector.set_target_keys(…)`: of references only. */
+  #method(of: Expression): Expression {
+    const { kind, text } = this.#next;
+    if (kind !== 'name') throw this.#unexpected();
+    this.#position++;
+    this.#expect('operator', '(');
+    const { args, keywords } = this.#arguments();
+    return { kind: 'method', of, name: text, args, keywords };
   }
 
   #subscript(of: Expression): Expression {
@@ -216,6 +234,10 @@ class Parser {
   }
 
   #call(name: string): Expression {
+    return { kind: 'call', name, ...this.#arguments() };
+  }
+
+  #arguments(): { args: Expression[]; keywords: Map<string, Expression> } {
     const args: Expression[] = [];
     const keywords = new Map<string, Expression>();
     while (!this.#take('operator', ')')) {
@@ -229,7 +251,7 @@ class Parser {
       if (this.#take('operator', ')')) break;
       this.#expect('operator', ',');
     }
-    return { kind: 'call', name, args, keywords };
+    return { args, keywords };
   }
 
   /** `lambda x: body`, of one parameter. */

@@ -1,7 +1,6 @@
 import { EndpointError } from '../../errors.ts';
-import type { Network } from '../../imaging/network.ts';
 import type { NetworkSignature, TensorInfo } from '../../imaging/tensor.ts';
-import type { BoundNetwork, Inferer } from '../inferers/inferer.ts';
+import type { NetworkTraits } from '../inferers/inferer.ts';
 import { describeShape, fits, fixedShape, spatialRank } from '../inferers/network-form.ts';
 import type { BundleMetadata } from './metadata.ts';
 
@@ -11,33 +10,40 @@ export interface IoNames {
   readonly output?: string | undefined;
 }
 
+/** Element types of inputs that are fed, the image rounded to them. */
+const inputTypes = ['float32', 'float16', 'float64'];
+
 /**
  * Which input and output of the network the bundle means: the only ones by position; of several those that
  * the metadata names, else `io` of `map.json`.
  *
  * @throws EndpointError `unsupported_bundle`
  */
-export function bindNetwork(network: Network, metadata: BundleMetadata, io: IoNames): BoundNetwork {
-  return { network, ...networkEnds(network, metadata, io) };
-}
-
-/** Element types of inputs that are fed, the image rounded to them. */
-const inputTypes = ['float32', 'float16', 'float64'];
-
-/** The input and output that the bundle means. */
 export function networkEnds(
   { inputs, outputs }: NetworkSignature,
   metadata: BundleMetadata,
   io: IoNames,
 ): { readonly input: TensorInfo; readonly output: TensorInfo } {
-  const keysOf = (formats: BundleMetadata['inputs']): string[] => formats.map(({ key }) => key);
+  return {
+    input: networkInput({ inputs }, metadata, io),
+    output: pick('output', outputs, keysOf(metadata.outputs), io.output),
+  };
+}
+
+/** The input that the bundle means: the image's. */
+export function networkInput(
+  { inputs }: Pick<NetworkSignature, 'inputs'>,
+  metadata: BundleMetadata,
+  io: IoNames,
+): TensorInfo {
   const input = pick('input', inputs, keysOf(metadata.inputs), io.input);
-  const output = pick('output', outputs, keysOf(metadata.outputs), io.output);
   if (inputs.length !== 1) throw refusal(`The network has ${inputs.length} inputs; only one is supported.`);
   if (!inputTypes.includes(input.type))
     throw refusal(`The network's input is ${input.type}; supported are ${inputTypes.join(', ')}.`);
-  return { input, output };
+  return input;
 }
+
+const keysOf = (formats: BundleMetadata['inputs']): string[] => formats.map(({ key }) => key);
 
 /**
  * Checks that a network can be run by an inferer: number of spatial axes, and the window that the bundle cuts against
@@ -45,7 +51,7 @@ export function networkEnds(
  *
  * @throws EndpointError `unsupported_bundle`
  */
-export function checkInferer(input: TensorInfo, { windowShape, networkAxes }: Inferer): void {
+export function checkInferer(input: TensorInfo, { windowShape, networkAxes }: NetworkTraits): void {
   const rank = spatialRank(input);
   if (rank === undefined) return;
   if (rank !== 2 && rank !== 3)

@@ -75,7 +75,8 @@ export async function runNetwork(
   return { values, channels, shape };
 }
 
-function toTensor(type: Tensor['type'], dims: readonly number[], data: Float32Array): Tensor {
+/** Floats as a network's input takes them. */
+export function toTensor(type: Tensor['type'], dims: readonly number[], data: Float32Array): Tensor {
   switch (type) {
     case 'float16': {
       const bits = new Uint16Array(data.length);
@@ -89,7 +90,8 @@ function toTensor(type: Tensor['type'], dims: readonly number[], data: Float32Ar
   }
 }
 
-function floatsOf({ type, data }: Tensor): Float32Array {
+/** An answer as floats. */
+export function floatsOf({ type, data }: Tensor): Float32Array {
   switch (type) {
     case 'float32':
       return data as Float32Array;

@@ -1,9 +1,11 @@
+import { retinaNetInferer } from '../detection/retinanet-inferer.ts';
 import { monaiClassName } from '../transforms/registry.ts';
 import type { InfererDefinition } from './inferer.ts';
 import { simpleInferer } from './simple-inferer.ts';
 import { sliceInferer, slidingWindowInferer, slidingWindowInfererAdapt } from './sliding-window-inferer.ts';
 
 const definitions: readonly InfererDefinition[] = [
+  retinaNetInferer,
   simpleInferer,
   sliceInferer,
   slidingWindowInferer,

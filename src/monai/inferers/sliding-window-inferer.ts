@@ -1,5 +1,5 @@
 import type { Axis } from '../../imaging/strided-image.ts';
-import type { Inferer, InfererDefinition } from './inferer.ts';
+import type { InfererDefinition, NetworkTraits } from './inferer.ts';
 import { axesFor } from './network-form.ts';
 import { onAxes, readSlidingWindowOptions, type SlidingWindowOptions } from './sliding-window-options.ts';
 import { inferWindows } from './window-inference.ts';
@@ -31,7 +31,7 @@ export const slidingWindowInferer: InfererDefinition = {
 /** MONAI `SlidingWindowInfererAdapt`: the same, since the sums lie in the host's memory from the start. */
 export const slidingWindowInfererAdapt: InfererDefinition = {
   target: 'SlidingWindowInfererAdapt',
-  compile: (args) => slidingWindowInferer.compile(args),
+  compile: (args, scope) => slidingWindowInferer.compile(args, scope),
 };
 
 /** MONAI `SliceInferer`: a network for flat images over all slices of a volume along one axis. */
@@ -65,7 +65,7 @@ const windowing = (options: SlidingWindowOptions, sigmaAxes: readonly Axis[]) =>
   sigmaScale: options.sigmaScale === undefined ? undefined : onAxes(options.sigmaScale, sigmaAxes, 1),
 });
 
-function windowShapeOf(roiSize: SlidingWindowOptions['roiSize']): Pick<Inferer, 'windowShape' | 'networkAxes'> {
+function windowShapeOf(roiSize: SlidingWindowOptions['roiSize']): Pick<NetworkTraits, 'windowShape' | 'networkAxes'> {
   if (typeof roiSize === 'number') return roiSize > 0 ? { windowShape: [roiSize, roiSize, roiSize] } : {};
   const networkAxes = roiSize.length === 2 ? 2 : 3;
   return roiSize.every((size) => size > 0) ? { windowShape: roiSize, networkAxes } : { networkAxes };

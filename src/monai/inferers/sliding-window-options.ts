@@ -3,7 +3,7 @@ import { type ConfigValue, isList } from '../bundle/config-value.ts';
 import type { PaddingMode } from './padded-image.ts';
 
 /** A number for every axis, or one for each. */
-type PerAxis = number | readonly number[];
+export type PerAxis = number | readonly number[];
 
 export interface SlidingWindowOptions {
   /** A size that is not positive takes the image's. */

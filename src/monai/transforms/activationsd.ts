@@ -19,6 +19,7 @@ export const activationsd: TransformDefinition = {
     const transform: Transform = {
       component: args.component,
       keys,
+      ...(keys.every((_, n) => sigmoid[n] || softmax[n]) ? { means: 'probability' as const } : {}),
       async apply(data, context) {
         for (const [n, key] of keys.entries()) {
           if (!sigmoid[n] && !softmax[n]) continue;

@@ -48,9 +48,11 @@ export const asDiscreted: TransformDefinition = {
     const [first] = steps;
     if (n === 1 && first?.argmax && first.classes === null && first.threshold === null && first.rounding === null)
       return argmaxTransform(args.component, keys[0] as string);
+    const isFlag = steps.every(({ threshold, classes: onehot }) => threshold !== null || onehot !== null);
     return {
       component: args.component,
       keys,
+      ...(isFlag ? { means: 'flag' as const } : {}),
       async apply(data, context) {
         for (const [at, key] of keys.entries())
           data.set(key, await discretised(imageOf(data, key), steps[at] as Discretisation, context));

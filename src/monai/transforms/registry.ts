@@ -1,6 +1,7 @@
 import { activationsd } from './activationsd.ts';
 import { addLabelAsGuidanced } from './add-label-as-guidanced.ts';
 import { asDiscreted } from './as-discreted.ts';
+import { affineBoxToWorldCoordinated, clipBoxToImaged, convertBoxModed } from './box-transforms.ts';
 import { castToTyped } from './cast-to-typed.ts';
 import { fillHolesd, keepLargestConnectedComponentd, removeSmallObjectsd } from './component-transforms.ts';
 import { containerTransforms } from './containers.ts';
@@ -59,6 +60,9 @@ const definitions: readonly TransformDefinition[] = [
   repeatChanneld,
   selectItemsd,
   splitDimd,
+  affineBoxToWorldCoordinated,
+  clipBoxToImaged,
+  convertBoxModed,
   ...containerTransforms,
 ];
 

@@ -1,5 +1,6 @@
 import type { Arguments } from '../arguments.ts';
 import type { Component } from '../bundle/config-value.ts';
+import type { BoxMode, BoxSpace } from '../detection/detections.ts';
 import type { ImageData, RunContext } from '../meta-image.ts';
 
 /** A configured transform, its arguments checked, ready to run. */
@@ -20,8 +21,30 @@ export interface Transform {
   leaves?(key: string): boolean;
   /** Images that the bundle asks to be saved. */
   readonly saves?: readonly string[] | undefined;
+  /** What the values of all its keys are afterwards, where it makes them so. */
+  readonly means?: ValueMeaning | undefined;
+  /** What it does to a detector's boxes. */
+  readonly boxes?: BoxStep | undefined;
   /** One transform that does the work of this and the next, when there is such a one. */
   fuse?(next: Transform): Transform | undefined;
+}
+
+/** Probabilities, or 1 for what is and 0 for what is not. */
+export type ValueMeaning = 'probability' | 'flag';
+
+/** What a transform takes of boxes and makes of them. */
+export interface BoxStep {
+  readonly key: string;
+  /** Keys that go with the boxes. */
+  readonly labels: readonly string[];
+  readonly takes: BoxForm;
+  readonly gives: BoxForm;
+}
+
+/** How the numbers of a box are meant; what is absent is any, or stays. */
+export interface BoxForm {
+  readonly mode?: BoxMode | undefined;
+  readonly space?: BoxSpace | undefined;
 }
 
 export interface LoadedKey {

@@ -1,7 +1,7 @@
 import { asEndpointError, type ErrorCode } from '../../errors.ts';
 import type { Network } from '../../imaging/network.ts';
 import { noSpan } from '../../tracing/span.ts';
-import type { ImageResult, ImagingBundle } from '../imaging-bundle.ts';
+import type { BundleResult, ImagingBundle } from '../imaging-bundle.ts';
 import type { ExecutionContext, Operator } from '../operator.ts';
 import type { SourceImage } from './series-to-volume.ts';
 
@@ -16,7 +16,7 @@ export interface BundleInferenceOptions {
 const shares = { preprocess: [0.1, 0.05], inference: [0.15, 0.75], postprocess: [0.9, 0.05] } as const;
 
 /** Runs the bundle's transforms, inferer and post-processing on the image (`MonaiBundleInferenceOperator`). */
-export class BundleInference implements Operator<{ image: SourceImage }, { result: ImageResult }> {
+export class BundleInference implements Operator<{ image: SourceImage }, { result: BundleResult }> {
   readonly name = 'bundle_inference';
   readonly #options: BundleInferenceOptions;
 
@@ -24,7 +24,7 @@ export class BundleInference implements Operator<{ image: SourceImage }, { resul
     this.#options = options;
   }
 
-  async compute({ image }: { image: SourceImage }, context: ExecutionContext): Promise<{ result: ImageResult }> {
+  async compute({ image }: { image: SourceImage }, context: ExecutionContext): Promise<{ result: BundleResult }> {
     const { bundle, network, progress } = this.#options;
     const { pool, signal, clock } = context;
     let phase: keyof typeof shares = 'preprocess';
@@ -38,7 +38,7 @@ export class BundleInference implements Operator<{ image: SourceImage }, { resul
       since = now;
     };
     try {
-      const result = await bundle.run(image.volume, {
+      const result = await bundle.infer(image.volume, {
         network,
         pool,
         signal,

@@ -7,7 +7,13 @@ import type { ExecutionContext, Operator } from '../operator.ts';
 /** The inputs of a job, opened: the DICOM series of one study, or ready volumes in the order of the inputs. */
 export type LoadedImages =
   | { readonly kind: 'dicom'; readonly series: readonly SourceSeries[] }
-  | { readonly kind: 'volume'; readonly volume: Volume; readonly volumes: readonly Volume[] };
+  | {
+      readonly kind: 'volume';
+      readonly volume: Volume;
+      readonly volumes: readonly Volume[];
+      /** The same by input: the channels of each. */
+      readonly byInput: readonly (readonly Volume[])[];
+    };
 
 /**
  * Opens the inputs of a job through the source that is for each (`DICOMDataLoaderOperator`). Several inputs must be of
@@ -31,7 +37,7 @@ export class DicomDataLoader implements Operator<object, { images: LoadedImages 
 
   async #open({ signal, scratchDir }: ExecutionContext): Promise<LoadedImages> {
     const series: SourceSeries[] = [];
-    const volumes: Volume[] = [];
+    const byInput: (readonly Volume[])[] = [];
     for (const [index, reference] of this.#inputs.entries()) {
       const source = this.#sources.find((candidate) => candidate.accepts(reference));
       if (!source) {
@@ -42,14 +48,15 @@ export class DicomDataLoader implements Operator<object, { images: LoadedImages 
       }
       const loaded = await source.open(reference, { signal, scratchDir: `${scratchDir}/input-${index}` });
       if (loaded.kind === 'volume') {
-        volumes.push(...(loaded.channels ?? [loaded.volume]));
+        byInput.push(loaded.channels ?? [loaded.volume]);
       } else series.push(...requested(loaded.series, reference));
     }
+    const volumes = byInput.flat();
     const [volume] = volumes;
     if (volume) {
       if (series.length > 0)
         throw new EndpointError('unprocessable_image', 'A NIfTI image cannot be combined with DICOM inputs.');
-      return { kind: 'volume', volume, volumes };
+      return { kind: 'volume', volume, volumes, byInput };
     }
     checkOneStudy(series);
     return { kind: 'dicom', series: mergeSeries(series) };

@@ -34,7 +34,8 @@ export class JsonWriter implements Operator<Inputs, { file: OutputFile }> {
       const content = {
         model: this.#model,
         inferenceId: this.#inferenceId,
-        seriesInstanceUid: image.slices?.[0]?.instance.attributes.string(tags.SeriesInstanceUID) ?? null,
+        seriesInstanceUid:
+          (image.slices?.[0]?.instance ?? image.picture)?.attributes.string(tags.SeriesInstanceUID) ?? null,
         grid: { shape: segmentation.shape, affineRas: segmentation.affineRas },
         segments: segmentation.segments.map((segment, index) => ({
           ...segment,

@@ -43,12 +43,6 @@ export class ResultToSegmentation implements Operator<Inputs, { segmentation: Se
     ) {
       throw new EndpointError('model_failed', 'The result of the bundle does not fill its own grid.');
     }
-    if (voxelCount(result.shape) === 1 && voxelCount(shape) > 1) {
-      throw new EndpointError(
-        'unsupported_bundle',
-        'The bundle gives one answer for the whole image, not a segmentation: such results are not written yet.',
-      );
-    }
     const segments = segmentsOf(this.#outputs, this.#metadata, {
       channels: result.channels.length,
       fromArgmax: result.fromArgmax,

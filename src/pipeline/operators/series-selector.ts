@@ -84,7 +84,8 @@ export class SeriesSelector implements Operator<{ images: LoadedImages }, { sele
     const { selections, imagesPerRun = 1 } = this.#options;
     if (images.kind === 'volume') {
       const count = images.volumes.length;
-      if (count === 1 || count === imagesPerRun) return { selected: images };
+      const isOneEach = images.byInput.length === imagesPerRun;
+      if (count === 1 || count === imagesPerRun || isOneEach) return { selected: images };
       throw new EndpointError(
         'unprocessable_image',
         `The input holds ${count} images or channels; the model takes ${imagesPerRun}.`,

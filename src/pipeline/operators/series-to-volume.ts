@@ -1,4 +1,4 @@
-import type { EncodedFrame, SourceSeries } from '../../connectors/image-source.ts';
+import type { EncodedFrame, SourceInstance, SourceSeries } from '../../connectors/image-source.ts';
 import { mapWithLimit } from '../../connectors/map-with-limit.ts';
 import { EndpointError } from '../../errors.ts';
 import { runDecodeIntoVolume } from '../../formats/dicom/decode-task.ts';
@@ -10,6 +10,7 @@ import type { NamedVolume } from '../imaging-bundle.ts';
 import type { ExecutionContext, Operator } from '../operator.ts';
 import { applyModalityLut, type ModalityLut, readModalityLut } from './modality-lut.ts';
 import { isSameGrid } from './nearest-resample.ts';
+import { pictureOf, readPicture } from './picture.ts';
 import type { SelectedImage } from './series-selector.ts';
 import { stackSlices } from './slice-geometry.ts';
 import { listSlices, type SourceSlice } from './source-slices.ts';
@@ -19,6 +20,8 @@ export interface SourceImage {
   readonly volume: Volume;
   /** The slice that each plane k of the volume shows; undefined for an image that was no DICOM series. */
   readonly slices: readonly SourceSlice[] | undefined;
+  /** The instance that a picture was read from: it has no place in the patient. */
+  readonly picture?: SourceInstance | undefined;
   /** All images for the network, where there are several: `volume` is the first of them. */
   readonly images?: readonly NamedVolume[] | undefined;
 }
@@ -41,9 +44,19 @@ export class SeriesToVolume implements Operator<{ selected: SelectedImage }, { i
 
   async compute({ selected }: { selected: SelectedImage }, context: ExecutionContext): Promise<{ image: SourceImage }> {
     if (selected.kind === 'volume') {
-      const { volume, volumes } = selected;
-      const images = volumes.length > 1 ? volumes.map((one) => ({ name: '', volume: one })) : undefined;
+      const { volume, byInput } = selected;
+      const several = byInput.length > 1 || (byInput[0]?.length ?? 0) > 1;
+      const images = several
+        ? byInput.map((channels) => ({ name: '', volume: channels[0] as Volume, channels }))
+        : undefined;
       return { image: { volume, slices: undefined, images } };
+    }
+    const picture = pictureOf(selected.series);
+    if (picture && !selected.all) {
+      const channels = await readPicture(picture, context);
+      const volume = channels[0] as Volume;
+      const images = channels.length > 1 ? [{ name: '', volume, channels }] : undefined;
+      return { image: { volume, slices: undefined, picture: picture.instance, images } };
     }
     const image = await volumeOf(selected.series, context);
     if (!selected.all) return { image };

@@ -85,6 +85,10 @@ function checkGaps(distances: readonly number[]): void {
   const gaps = distances.slice(1).map((distance, index) => distance - (distances[index] as number));
   const doubled = gaps.findIndex((gap) => gap < roundingMm);
   if (doubled >= 0) {
+    if (gaps.length > 1 && gaps.every((gap) => gap < roundingMm))
+      throw unfit(
+        `all ${distances.length} slices lie at one place: time points (2D+t), echoes or the like, which make no volume. Send one of them alone`,
+      );
     throw unfit(
       `two slices lie at the same place (slices ${doubled + 1} and ${doubled + 2} by position): a doubled slice, or several time points or echoes`,
     );

@@ -30,7 +30,7 @@ beforeEach(() => {
 /** A bundle that calls everything above a threshold the spleen: the pipeline around it is what is tested. */
 const thresholdBundle: ImagingBundle = {
   metadata: { version: '2.0', modality: 'CT', channelDef: { '0': 'background', '1': 'spleen' } },
-  async run(image, { progress }) {
+  async infer(image, { progress }) {
     progress('inference', 0);
     progress('postprocess', 0);
     const labels = Float32Array.from(image.data, (value) => (value > 100 ? 1 : 0));
@@ -143,7 +143,7 @@ describe('runImagingJob', () => {
   it.each<[string, Partial<ImagingJob>, string]>([
     [
       'a failing bundle',
-      { bundle: { ...thresholdBundle, run: () => Promise.reject(new EndpointError('model_failed', 'no')) } },
+      { bundle: { ...thresholdBundle, infer: () => Promise.reject(new EndpointError('model_failed', 'no')) } },
       'model_failed',
     ],
     [

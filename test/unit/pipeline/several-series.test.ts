@@ -14,7 +14,7 @@ function recordingBundle(imagesPerRun = 2) {
   const bundle: ImagingBundle = {
     metadata: { version: '1', modality: 'MR', channelDef: { '0': 'background', '1': 'tumour' } },
     imagesPerRun,
-    async run(image, { images, warn }) {
+    async infer(image, { images, warn }) {
       given.push(images);
       warn?.('interpolated');
       const labels = Uint8Array.from(image.data, (_, at) => at % 2);
@@ -119,7 +119,14 @@ describe('several volumes for one model', () => {
     const { bundle, given } = recordingBundle(3);
     const channels = [1, 2, 3].map(volume);
     await run([{ kind: 'volume', volume: volume(1), channels }], parseMapJson({}), bundle);
-    expect(given[0]?.map(first)).toEqual([1, 2, 3]);
+    expect(given[0]?.map(({ channels: of }) => of?.map((one) => one.data[0]))).toEqual([[1, 2, 3]]);
+  });
+
+  it('may have several channels each', async () => {
+    const { bundle, given } = recordingBundle(2);
+    const picture: LoadedInput = { kind: 'volume', volume: volume(1), channels: [1, 2, 3].map(volume) };
+    await run([picture, nifti(4)], parseMapJson({}), bundle);
+    expect(given[0]?.map(({ channels }) => channels?.map((one) => one.data[0]))).toEqual([[1, 2, 3], [4]]);
   });
 
   it.each<[string, LoadedInput[], RegExp]>([

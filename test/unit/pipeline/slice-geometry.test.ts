@@ -89,6 +89,11 @@ describe('what is no volume', () => {
       change(2, { set: (a) => a.set(tags.FrameOfReferenceUID, 'UI', '1.9') }),
       /frames of reference/,
     ],
+    [
+      'time points of one slice',
+      [0, 1, 2].map(() => regularSlices(1)[0]!),
+      /all 3 slices lie at one place: time points/,
+    ],
     ['another unit', change(2, { set: (a) => a.set(tags.RescaleType, 'LO', 'US') }), /RescaleType/],
     [
       'no position',
