@@ -110,6 +110,7 @@ async function analyse(
   const inference = new BundleInference({
     bundle,
     network,
+    prompts: job.prompts,
     progress: progress && ((...args) => progress.call(job, ...args)),
   });
   const toSegmentation = new ResultToSegmentation(mapJson.outputs, bundle.metadata);

@@ -28,7 +28,8 @@ export const concatImages: TransformDefinition = {
       makes: [{ key, like: keys[0] as string }],
       async apply(data, context) {
         const images: MetaImage[] = [];
-        for (const one of keys) images.push(await onGridOf(imageOf(data, keys[0] as string), imageOf(data, one), one, context));
+        for (const one of keys)
+          images.push(await onGridOf(imageOf(data, keys[0] as string), imageOf(data, one), one, context));
         data.set(key, await concatenated(images, context));
       },
     };
@@ -67,7 +68,7 @@ async function merged(image: MetaImage, _n: number, { pool, signal }: RunContext
     const number: VoxelExpression = { kind: 'number', value: channel };
     labels = {
       kind: 'where',
-      condition: { kind: 'binary', operator: '!=', left: value, right: { kind: 'number', value: 0 } },
+      test: { kind: 'binary', operator: '!=', left: value, right: { kind: 'number', value: 0 } },
       yes: { kind: 'binary', operator: '*', left: number, right: value },
       no: labels,
     };
