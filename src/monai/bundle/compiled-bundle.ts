@@ -15,7 +15,7 @@ import { type Click, pointsOfClicks } from '../points.ts';
 import { imageOfVolumes } from '../stacked-image.ts';
 import type { Transform } from '../transforms/transform.ts';
 import { checkClicks } from './check-clicks.ts';
-import { type DataFlow, predictionKey } from './data-flow.ts';
+import { addedChannels, type DataFlow, predictionKey } from './data-flow.ts';
 import type { LabelTail } from './label-tail.ts';
 import type { BundleMetadata } from './metadata.ts';
 import { bindNetwork, checkInferer, type IoNames, networkEnds } from './network-names.ts';
@@ -100,7 +100,7 @@ export class CompiledBundle {
     if (loads.length > 1) return loads.length;
     const [only = ''] = loads;
     const channels = this.metadata.inputs.find(({ key }) => key === only)?.channels ?? 1;
-    return Math.max(1, channels - this.flow.addedTo(only));
+    return Math.max(1, channels - addedChannels(this.#program.preprocessing, only));
   }
 
   /**

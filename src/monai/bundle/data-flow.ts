@@ -14,8 +14,6 @@ export interface DataFlow {
   readonly saves: readonly string[];
   /** The clicks that the bundle takes; absent: none. */
   readonly clicks?: ClickUse | undefined;
-  /** Channels that the preprocessing adds to an image. */
-  addedTo(key: string): number;
 }
 
 /** Key of the network's answer: MONAI's `CommonKeys.PRED`. */
@@ -33,12 +31,8 @@ export function followKeys(
   metadata: Pick<BundleMetadata, 'inputs'>,
 ): DataFlow {
   const clicks = clicksOf(pre, file);
-  const addedTo = (of: string): number =>
-    pre
-      .flatMap(({ adds }) => (adds?.key === of ? [adds.channels] : []))
-      .reduce<number>((sum, channels) => sum + (channels === 'labels' ? (clicks?.labels?.length ?? 0) : channels), 0);
   const isStacked = (key: string): boolean =>
-    metadata.inputs.some((one) => one.key === key && (one.channels ?? 1) - addedTo(key) > 1);
+    metadata.inputs.some((one) => one.key === key && (one.channels ?? 1) - addedChannels(pre, key) > 1);
   const copied = copiedOnly(pre, post);
   const withChannel = new Map<string, boolean>();
   const inPatches = new Set<string>();
@@ -98,8 +92,12 @@ export function followKeys(
   withChannel.set(predictionKey, true);
   for (const transform of post) check(transform);
   const saves = post.flatMap((transform) => transform.saves ?? []).filter((key) => !copied.has(key));
-  return { loads, networkInput, saves, result: saves.at(-1) ?? predictionKey, clicks, addedTo };
+  return { loads, networkInput, saves, result: saves.at(-1) ?? predictionKey, clicks };
 }
+
+/** Channels that the preprocessing adds to an image besides its own. */
+export const addedChannels = (pre: readonly Transform[], key: string): number =>
+  pre.reduce((sum, { adds }) => sum + (adds?.key === key ? adds.channels : 0), 0);
 
 const loadedKeys = (transforms: readonly Transform[]): string[] => [
   ...new Set(transforms.flatMap((transform) => (transform.loads ?? []).map(({ key }) => key))),

@@ -34,7 +34,6 @@ export const addGuidanceSignal: TransformDefinition = {
     return {
       component: args.component,
       keys,
-      adds: { key: 'image', channels: 'labels' },
       async apply(data, context) {
         const image = imageOf(data, 'image');
         if (spatialDimsOf(image) !== 3) throw new EndpointError('unprocessable_image', 'The model takes volumes.');

@@ -46,6 +46,8 @@ export const addGuidanceFromPoints: TransformDefinition = {
       component: args.component,
       keys: [key],
       clicks: { labels, least: 0, most: mostClicks },
+      // AddGuidanceSignalDeepEditd makes them, which has no list of the labels.
+      adds: { key, channels: labels.length },
       async apply(data, context) {
         const image = imageOf(data, key);
         const clicks = pointsNamed(clicksName, context);

@@ -21,8 +21,8 @@ export interface Transform {
   leaves?(key: string): boolean;
   /** The clicks of a request that it looks at. */
   readonly clicks?: ClickUse | undefined;
-  /** Channels that it adds to an image: these many, or one a label of the clicks. */
-  readonly adds?: { readonly key: string; readonly channels: number | 'labels' } | undefined;
+  /** Channels that it, with others of its kind, adds to an image that is loaded. */
+  readonly adds?: { readonly key: string; readonly channels: number } | undefined;
   /** Keys that get an axis of one patch before the channels, and keys that lose it. */
   readonly makesPatches?: readonly string[] | undefined;
   readonly dropsPatches?: readonly string[] | undefined;
