@@ -24,7 +24,7 @@ export const addGuidanceSignal: TransformDefinition = {
     if (keys.length !== 1 || keys[0] !== 'image') throw args.refuse("'keys' must be 'image'");
     const guidance = args.text('guidance', 'guidance');
     const sigma = args.number('sigma', 3);
-    if (sigma <= 0 || sigma > 25) throw args.refuse("'sigma' must be above 0, at most 25");
+    if (sigma <= 0 || sigma > 10) throw args.refuse("'sigma' must be above 0, at most 10");
     const intensities = args.number('number_intensity_ch', 1);
     if (!Number.isInteger(intensities) || intensities < 1)
       throw args.refuse("'number_intensity_ch' must be at least 1");
