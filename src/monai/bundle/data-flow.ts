@@ -18,6 +18,8 @@ export interface DataFlow {
 
 /** Key of the network's answer: MONAI's `CommonKeys.PRED`. */
 export const predictionKey = 'pred';
+/** Key of what the network is given: MONAI's `CommonKeys.IMAGE`. */
+const imageKey = 'image';
 
 /**
  * Follows the keys through both programs.
@@ -67,7 +69,7 @@ export function followKeys(
   const loads = loadedKeys(pre).filter((key) => !copied.has(key));
   if (loads.length === 0) {
     // Without a loader the bundle is given arrays that are channels first (a data set of patches).
-    for (const key of pre[0]?.keys ?? ['image']) {
+    for (const key of pre[0]?.keys ?? [imageKey]) {
       loads.push(key);
       withChannel.set(key, true);
     }
@@ -76,8 +78,8 @@ export function followKeys(
   for (const key of copied) withChannel.delete(key);
   if (clicks && loads.length > 1)
     throw unsupported('Clicks in one of several images are not supported.', { file, place: 'preprocessing' });
-  const networkInput = withChannel.has('image') ? 'image' : [...withChannel.keys()][0];
-  if (networkInput === undefined || (withChannel.size > 1 && networkInput !== 'image'))
+  const networkInput = withChannel.has(imageKey) ? imageKey : [...withChannel.keys()][0];
+  if (networkInput === undefined || (withChannel.size > 1 && networkInput !== imageKey))
     throw unsupported("The preprocessing must give the image 'image'.", { file, place: 'preprocessing' });
   if (inPatches.has(networkInput))
     throw unsupported(`The image '${networkInput}' reaches the network as a list of patches.`, {
@@ -110,8 +112,10 @@ const loadedKeys = (transforms: readonly Transform[]): string[] => [
 function copiedOnly(pre: readonly Transform[], post: readonly Transform[]): ReadonlySet<string> {
   const saved = new Set(post.flatMap((transform) => transform.saves ?? []));
   const used = new Set([...pre, ...post].flatMap(({ keys, loads, saves }) => (loads || saves ? [] : keys)));
-  const copied = loadedKeys(pre).filter((key) => saved.has(key) && !used.has(key));
-  return new Set(copied.length === loadedKeys(pre).length ? [] : copied);
+  const loaded = loadedKeys(pre);
+  // The network's input may reach it as it was loaded.
+  const copied = loaded.filter((key) => key !== imageKey && saved.has(key) && !used.has(key));
+  return new Set(copied.length === loaded.length ? [] : copied);
 }
 
 /** What all transforms that look at clicks agree on. */

@@ -169,6 +169,10 @@ describe('several phases as channels', () => {
     );
     expect(bundle.flow).toMatchObject({ loads: keys, networkInput: 'image', saves: ['pred'], result: 'pred' });
     expect(bundle.imagesPerRun).toBe(2);
+    const loaded = step('LoadImaged', { keys: ['image', 'label'], ensure_channel_first: true });
+    const saved = step('SaveImaged', { keys: ['image', 'pred'] });
+    const untouched = await compile([loaded, step('CastToTyped', { keys: 'label' })], [saved]);
+    expect(untouched.flow).toMatchObject({ loads: ['image', 'label'], networkInput: 'image' });
   });
 
   it('are interpolated onto the first where they lie elsewhere, and the answer says so', async () => {
