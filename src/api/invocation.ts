@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { EndpointError } from '../errors.ts';
+import { promptsSchema } from './prompts.ts';
 
 const uid = z
   .string()
@@ -30,14 +31,12 @@ export const requestSchema = z.strictObject({
   publish: publishSchema.optional(),
   model: z.string().min(1).max(1024).optional(),
   inferenceId: inferenceIdSchema.optional(),
+  prompts: promptsSchema.optional(),
   mode: z.literal('background', 'must be "background" where it is given').optional(),
 });
 
 /** A parsed JSON request: one request is one inference over all its inputs. */
 export type InvocationRequest = z.infer<typeof requestSchema>;
-
-/** Keys that later versions give a meaning; refused until then, so that no client relies on their being ignored. */
-const reservedKeys = ['prompts'];
 
 /**
  * Parses a JSON request body. The workshop's flat form `{datastoreId, imageSetId}` is turned into `inputs`.
@@ -49,9 +48,6 @@ export function parseInvocationRequest(body: unknown): InvocationRequest {
     throw new EndpointError('invalid_request', 'The body must be a JSON object with "inputs".');
   }
   const given = { ...(body as Record<string, unknown>) };
-  for (const key of reservedKeys) {
-    if (key in given) throw new EndpointError('invalid_request', `"${key}" is reserved and not supported yet.`);
-  }
   if (!('inputs' in given) && 'datastoreId' in given && 'imageSetId' in given) {
     const { datastoreId, imageSetId, ...rest } = given;
     return parse({ ...rest, inputs: [{ datastoreId, imageSetId }] });

@@ -102,6 +102,7 @@ export const invocationSchema = z.union([
     imageSetId: z.string(),
     output: requestSchema.shape.output,
     publish: requestSchema.shape.publish,
+    prompts: requestSchema.shape.prompts,
     model: requestSchema.shape.model,
     inferenceId: requestSchema.shape.inferenceId,
   }),

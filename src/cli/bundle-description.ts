@@ -1,6 +1,7 @@
 import type { MapJson } from '../api/map-json.ts';
 import { readMapJson } from '../archive/map-json-file.ts';
 import { type DataFormat, readMetadata } from '../monai/bundle/metadata.ts';
+import type { ClickUse } from '../monai/points.ts';
 import { type BundleSupport, bundleSupport } from './bundle-support.ts';
 import { formatTable } from './terminal.ts';
 
@@ -82,12 +83,19 @@ export function formatDescription(bundle: BundleDescription): string[] {
     `inputs    ${bundle.inputs.map(format).join(', ')}, modality ${bundle.modality ?? 'any'}`,
     `outputs   ${bundle.outputs.map(format).join(', ')}`,
     `segments  ${bundle.segments.map(({ value, label }) => `${value} ${label}`).join(', ') || '(none named)'}`,
+    ...(bundle.clicks ? [`prompts   ${formatClicks(bundle.clicks)}`] : []),
     `results   ${bundle.results?.join(', ') ?? '(the defaults: dicom-seg and json for DICOM; json of classes and of boxes)'}`,
     '',
     ...formatTable([['section', 'step', 'here', 'why'], ...step]),
     '',
     bundle.refusal === undefined ? 'This bundle can be served.' : `This bundle can't be served: ${bundle.refusal}`,
   ];
+}
+
+/** `1 point`, `0 to 1000 points labelled spleen, background`. */
+function formatClicks({ labels, least, most }: ClickUse): string {
+  const count = least === most ? `${least}` : `${least} to ${most}`;
+  return `${count} point${most === 1 ? '' : 's'}${labels ? ` labelled ${labels.join(', ')}` : ''}`;
 }
 
 const identityLines = ({ model, name, version, sha256, sizeBytes }: BundleDescription): string[] => [

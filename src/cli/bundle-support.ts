@@ -5,9 +5,11 @@ import { compileTransforms } from '../monai/bundle/compose.ts';
 import { ConfigDocument } from '../monai/bundle/config-document.ts';
 import { readFirstOf } from '../monai/bundle/config-file.ts';
 import { Component, type ConfigValue, isList } from '../monai/bundle/config-value.ts';
+import { whyNot } from '../monai/bundle/known-refusals.ts';
 import type { IoNames } from '../monai/bundle/network-names.ts';
 import { unsupported } from '../monai/bundle/unsupported.ts';
-import { findInferer } from '../monai/inferers/registry.ts';
+import { findInferer, supportedInferers } from '../monai/inferers/registry.ts';
+import type { ClickUse } from '../monai/points.ts';
 import { monaiClassName } from '../monai/transforms/registry.ts';
 import type { Transform } from '../monai/transforms/transform.ts';
 
@@ -24,6 +26,8 @@ export interface StepSupport {
 
 export interface BundleSupport {
   readonly steps: readonly StepSupport[];
+  /** The clicks that it takes in `prompts`; absent: none. */
+  readonly clicks?: ClickUse;
   /** Why the bundle as a whole can't be loaded; absent when it can. */
   readonly refusal?: string;
 }
@@ -33,7 +37,10 @@ export interface BundleSupport {
  * the whole is the loader's own.
  */
 export async function bundleSupport(bundleDir: string, io: IoNames): Promise<BundleSupport> {
-  const refusal = await reasonOf(() => compileBundle(bundleDir, io));
+  let clicks: ClickUse | undefined;
+  const refusal = await reasonOf(async () => {
+    clicks = (await compileBundle(bundleDir, io)).flow.clicks;
+  });
   const steps: StepSupport[] = [];
   const found = await readFirstOf(bundleDir, configFiles);
   if (found) {
@@ -62,7 +69,11 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
       steps.push(
         await trySection('inferer', inferer, () => {
           const definition = findInferer(inferer.target);
-          if (!definition) throw unsupported('The inferer is not supported.', { file: found.file, place: 'inferer' });
+          if (!definition)
+            throw unsupported(`The inferer is not supported${whyNot(inferer.target, supportedInferers)}.`, {
+              file: found.file,
+              place: 'inferer',
+            });
           definition.compile(new Arguments(inferer, found.file), infererScope(document));
         }),
       );
@@ -76,7 +87,7 @@ export async function bundleSupport(bundleDir: string, io: IoNames): Promise<Bun
       );
     }
   }
-  return { steps, ...(refusal === undefined ? {} : { refusal }) };
+  return { steps, ...(clicks && { clicks }), ...(refusal === undefined ? {} : { refusal }) };
 }
 
 /** The evaluated section; undefined when it is missing or can't be evaluated, which the refusal of the whole tells. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { BackgroundPlan } from '../api/background-status.ts';
 import { type InvocationRequest, inferenceIdSchema, parseInvocationRequest } from '../api/invocation.ts';
 import type { MapJson } from '../api/map-json.ts';
+import { pointLabelsOf } from '../api/prompts.ts';
 import { readMapJson } from '../archive/map-json-file.ts';
 import type { ComputePool } from '../compute/pool.ts';
 import type { ImageSource, InputReference } from '../connectors/image-source.ts';
@@ -136,8 +137,10 @@ export class ModelHandler implements Handler {
     const { bundle, mapJson } = this.#loaded;
     if (!bundle) throw takesTensorsOnly();
     const imaging = await parseRequest(request, '');
+    bundle.checkClicks(pointLabelsOf(imaging.prompts));
     return await planBackground({
       inputs: imaging.inputs,
+      prompts: imaging.prompts,
       outputUri: imaging.output?.uri,
       publish: publishTargets(imaging.publish),
       inferenceId: imaging.inferenceId ?? inferenceIdOf(request),
@@ -155,9 +158,11 @@ export class ModelHandler implements Handler {
     if (!bundle) throw takesTensorsOnly();
     const delivery = deliveryOf(request.headers.accept);
     const imaging = await parseRequest(request, context.scratchDir);
+    bundle.checkClicks(pointLabelsOf(imaging.prompts));
     const progress = this.#progressOf(imaging, request.background);
     const { answer, files } = await runImagingJob({
       inputs: imaging.inputs,
+      prompts: imaging.prompts,
       outputUri: imaging.output?.uri,
       publish: publishTargets(imaging.publish),
       inferenceId: imaging.inferenceId ?? inferenceIdOf(request),

@@ -19,7 +19,7 @@ export type Shape3 = readonly [nx: number, ny: number, nz: number];
  *
  * `data[i + nx * (j + ny * k)]` is the voxel whose centre lies at `affineRas · (i, j, k, 1)` millimetres, in the
  * RAS+ frame that MONAI and NIfTI use. DICOM's LPS is turned into RAS in
- * series-to-volume only, and back in the DICOM and mesh writers only.
+ * series-to-volume and prompt-clicks only, and back in the DICOM and mesh writers only.
  */
 export interface Volume<T extends VoxelArray = VoxelArray> {
   readonly data: T;

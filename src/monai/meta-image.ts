@@ -5,11 +5,16 @@ import type { StridedImage } from '../imaging/strided-image.ts';
 import type { Shape3, Volume, VoxelArray } from '../imaging/volume.ts';
 import type { Component } from './bundle/config-value.ts';
 import type { Detections } from './detection/detections.ts';
+import type { PointSets } from './points.ts';
 
 /** What a transform works with: threads over shared memory, and the request's end. */
 export interface RunContext {
   readonly pool: ComputePool;
   readonly signal: AbortSignal;
+  /** The points of the run, which transforms change and add to. */
+  readonly points?: PointSets | undefined;
+  /** Told what the answer's warnings shall say. */
+  warn?(message: string): void;
 }
 
 /**

@@ -15,7 +15,7 @@ import { findResultPlace } from './publish-results.ts';
 export async function planBackground(
   job: Pick<
     ImagingJob,
-    'inputs' | 'outputUri' | 'publish' | 'inferenceId' | 'bundle' | 'mapJson' | 'model' | 'sinks' | 'signal'
+    'inputs' | 'outputUri' | 'publish' | 'prompts' | 'inferenceId' | 'bundle' | 'mapJson' | 'model' | 'sinks' | 'signal'
   >,
 ): Promise<BackgroundPlan> {
   const { outputUri } = job;

@@ -152,6 +152,7 @@ async function analyse(
   const inference = new BundleInference({
     bundle,
     network,
+    prompts: job.prompts,
     progress: progress && ((...args) => progress.call(job, ...args)),
   });
   const toFindings = new ResultToFindings(new ResultToSegmentation(mapJson.outputs, bundle.metadata), bundle.metadata);

@@ -49,6 +49,12 @@ export interface NamedVolume {
   readonly channels?: readonly Volume[] | undefined;
 }
 
+/** A voxel of the image that the user marks, and as what. */
+export interface Click {
+  readonly voxel: readonly [number, number, number];
+  readonly label?: string | undefined;
+}
+
 /** A compiled MONAI bundle as the pipeline runs it. */
 export interface ImagingBundle {
   readonly metadata: BundleMetadata;
@@ -62,6 +68,8 @@ export interface ImagingBundle {
     options: {
       /** All images, where there are several. */
       images?: readonly NamedVolume[] | undefined;
+      /** In `image`. */
+      clicks?: readonly Click[] | undefined;
       /** Told what the answer's warnings shall say. */
       warn?(message: string): void;
       network: Network;

@@ -1,5 +1,6 @@
 import type { InvocationAnswer } from '../api/invocation.ts';
 import type { MapJson } from '../api/map-json.ts';
+import type { Prompts } from '../api/prompts.ts';
 import type { ComputePool } from '../compute/pool.ts';
 import type { ImageSource, InputReference } from '../connectors/image-source.ts';
 import type { OutputSink } from '../connectors/output-sink.ts';
@@ -13,6 +14,8 @@ export interface ImagingJob {
   readonly inputs: readonly InputReference[];
   /** Prefix that the outputs go under; without it the files come back to the caller. */
   readonly outputUri?: string | undefined;
+  /** What the user marks in the image. */
+  readonly prompts?: Prompts | undefined;
   /** Where the DICOM results are stored besides. */
   readonly publish?: readonly PublishTarget[] | undefined;
   /** `[A-Za-z0-9._-]{1,64}`; default: a hash of model digest, inputs and outputs. */

@@ -10,7 +10,10 @@ export interface JobIdentity {
 }
 
 export async function identifyJob(
-  job: Pick<ImagingJob, 'inputs' | 'outputUri' | 'publish' | 'inferenceId' | 'bundle' | 'mapJson' | 'model'>,
+  job: Pick<
+    ImagingJob,
+    'inputs' | 'outputUri' | 'publish' | 'prompts' | 'inferenceId' | 'bundle' | 'mapJson' | 'model'
+  >,
 ): Promise<JobIdentity> {
   const model: ModelIdentity = {
     name: job.mapJson.name ?? job.model.name,
@@ -22,6 +25,7 @@ export async function identifyJob(
     inputs: job.inputs,
     outputUri: job.outputUri,
     publish: job.publish,
+    prompts: job.prompts,
   });
   return { model, fingerprint, inferenceId: job.inferenceId ?? defaultInferenceId(fingerprint) };
 }

@@ -9,6 +9,7 @@ import { ConfigDocument } from './config-document.ts';
 import { readFirstOf } from './config-file.ts';
 import { Component, describeValue } from './config-value.ts';
 import { followKeys, predictionKey } from './data-flow.ts';
+import { whyNot } from './known-refusals.ts';
 import { labelTailOf } from './label-tail.ts';
 import { readMetadata } from './metadata.ts';
 import type { IoNames } from './network-names.ts';
@@ -76,7 +77,7 @@ function compileInferer(value: ReturnType<ConfigDocument['resolve']>, file: stri
   const definition = findInferer(value.target);
   if (definition) return definition.compile(new Arguments(value, file), scope);
   throw unsupported(
-    `The inferer '${value.target.slice(0, 120)}' is not supported; supported are ${supportedInferers.join(', ')}.`,
+    `The inferer '${value.target.slice(0, 120)}' is not supported${whyNot(value.target, supportedInferers)}.`,
     { file, place: value.place },
     value.target,
   );

@@ -12,9 +12,11 @@ import { imageOf } from '../image-data.ts';
 import type { Inferer } from '../inferers/inferer.ts';
 import { spatialRank } from '../inferers/network-form.ts';
 import type { ImageData, MetaImage, RunContext, Volumes } from '../meta-image.ts';
+import { type Click, pointsOfClicks } from '../points.ts';
 import { imageOfVolumes } from '../stacked-image.ts';
 import type { Transform, ValueMeaning } from '../transforms/transform.ts';
-import { type DataFlow, predictionKey } from './data-flow.ts';
+import { checkClicks } from './check-clicks.ts';
+import { addedChannels, type DataFlow, predictionKey } from './data-flow.ts';
 import type { LabelTail } from './label-tail.ts';
 import type { BundleMetadata } from './metadata.ts';
 import { checkInferer, type IoNames, networkEnds, networkInput } from './network-names.ts';
@@ -41,6 +43,8 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   /** Told what the answer's warnings shall say. */
   warn?(message: string): void;
+  /** Clicks in the (first) image; {@link CompiledBundle.checkClicks} tells whether the bundle takes them. */
+  readonly clicks?: readonly Click[] | undefined;
   /** Most bytes that a prediction of all channels may take, where its label map can be made without it. */
   readonly denseBytes?: number | undefined;
   /** Called at each change of phase and after each window; the fraction is that of the phase. */
@@ -129,7 +133,18 @@ export class CompiledBundle {
   get imagesPerRun(): number {
     const { loads } = this.flow;
     if (loads.length > 1) return loads.length;
-    return this.metadata.inputs.find(({ key }) => key === loads[0])?.channels ?? 1;
+    const [only = ''] = loads;
+    const channels = this.metadata.inputs.find(({ key }) => key === only)?.channels ?? 1;
+    return Math.max(1, channels - addedChannels(this.#program.preprocessing, only));
+  }
+
+  /**
+   * Checks a request's clicks, before there is an image.
+   *
+   * @throws EndpointError `invalid_request`: the bundle takes none, others or another number
+   */
+  checkClicks(clicks: readonly { readonly label?: string | undefined }[]): void {
+    checkClicks(this.flow.clicks, clicks);
   }
 
   /**
@@ -169,7 +184,8 @@ export class CompiledBundle {
 
   async #run(volumes: Volumes, options: RunOptions): Promise<ImageData> {
     const { flow, postprocessing, afterLabels, labelTail, inferer } = this.#program;
-    const context: RunContext = { pool: options.pool, signal: options.signal };
+    const { pool, signal } = options;
+    const context: RunContext = { pool, signal, warn: (message) => options.warn?.(message) };
     const { input, outputs } = this.endsOf(options.network);
     const isFlat = this.takesPictures(options.network);
     if (
@@ -206,13 +222,18 @@ export class CompiledBundle {
   /** @param isFlat - whether an image of one slice is a plane to the bundle */
   async #preprocessed(volumes: Volumes, options: Omit<RunOptions, 'network'>, isFlat = false): Promise<ImageData> {
     const data: ImageData = new Map();
+    const { clicks = [], pool, signal, warn } = options;
+    this.checkClicks(clicks);
     for (const key of this.flow.loads) {
       const given = Object.hasOwn(volumes, key) ? volumes[key] : undefined;
       if (!given) throw new EndpointError('internal', `No volume was given for the bundle's image '${key}'.`);
-      const image = await imageOfVolumes(Array.isArray(given) ? given : [given as Volume], options, options.warn);
+      const image = await imageOfVolumes(Array.isArray(given) ? given : [given as Volume], options, warn);
       data.set(key, isFlat && image.voxels.shape[2] === 1 ? { ...image, spatialDims: 2 } : image);
     }
-    await applyAll(this.#program.preprocessing, data, options, (fraction) => options.progress('preprocess', fraction));
+    const { voxels, affineRas } = imageOf(data, this.flow.loads[0] as string);
+    const points = pointsOfClicks(clicks, { shape: voxels.shape, affineRas });
+    const context: RunContext = { pool, signal, points, warn: (message) => warn?.(message) };
+    await applyAll(this.#program.preprocessing, data, context, (fraction) => options.progress('preprocess', fraction));
     return data;
   }
 }

@@ -2,6 +2,7 @@ import { Arguments } from '../arguments.ts';
 import { findTransform, monaiClassName, supportedTransforms } from '../transforms/registry.ts';
 import type { CompileScope, Transform } from '../transforms/transform.ts';
 import { Component, type ConfigValue, describeValue, isList } from './config-value.ts';
+import { whyNot } from './known-refusals.ts';
 import { unsupported } from './unsupported.ts';
 
 /** More transforms than any bundle has: stops lists that refer to each other again and again. */
@@ -35,7 +36,7 @@ function compileTransform(component: Component, file: string, scope: CompileScop
   if (found)
     return found.definition.compile(new Arguments(component, file, found.isBare ? scope.bareKey : undefined), scope);
   throw unsupported(
-    `The transform '${target.slice(0, 120)}' is not supported; supported are ${supportedTransforms.join(', ')}.`,
+    `The transform '${target.slice(0, 120)}' is not supported${whyNot(target, supportedTransforms)}.`,
     { file, place },
     target,
   );

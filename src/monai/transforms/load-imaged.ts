@@ -1,7 +1,7 @@
 import { EndpointError } from '../../errors.ts';
 import { stridedOver, xFastest } from '../../imaging/strided-image.ts';
 import type { Volume, VoxelArray } from '../../imaging/volume.ts';
-import { castTo, castTypes, imageOf } from '../image-data.ts';
+import { castTo, castTypes } from '../image-data.ts';
 import type { MetaImage } from '../meta-image.ts';
 import type { TransformDefinition } from './transform.ts';
 
@@ -26,11 +26,11 @@ export const loadImaged: TransformDefinition = {
       keys,
       ignoresChannel: true,
       loads: keys.map((key) => ({ key, channelFirst })),
-      // The volumes were put in place before the first step; this only insists that they are there.
+      // The volumes were put in place before the first step, but for those that the bundle only copies.
       async apply(data, context) {
         for (const key of keys) {
-          const image = imageOf(data, key);
-          if (dtype !== undefined && dtype !== 'float32') data.set(key, await castTo(image, dtype, context));
+          const image = data.get(key);
+          if (image && dtype !== undefined && dtype !== 'float32') data.set(key, await castTo(image, dtype, context));
         }
       },
     };

@@ -1,4 +1,6 @@
 import { activationsd } from './activationsd.ts';
+import { addClickSignalsd } from './add-click-signalsd.ts';
+import { addGuidanceSignal } from './add-guidance-signal.ts';
 import { addLabelAsGuidanced } from './add-label-as-guidanced.ts';
 import { asDiscreted } from './as-discreted.ts';
 import { affineBoxToWorldCoordinated, clipBoxToImaged, convertBoxModed } from './box-transforms.ts';
@@ -7,6 +9,7 @@ import { fillHolesd, keepLargestConnectedComponentd, removeSmallObjectsd } from 
 import { containerTransforms } from './containers.ts';
 import { cropForegroundd } from './crop-foregroundd.ts';
 import { centerScaleCropd, centerSpatialCropd, resizeWithPadOrCropd, spatialCropd } from './cropd.ts';
+import { addGuidanceFromPoints, orientationGuidance, resizeGuidance } from './deepedit-points.ts';
 import { ensureChannelFirstd } from './ensure-channel-firstd.ts';
 import { ensureTyped } from './ensure-typed.ts';
 import { invertd } from './invertd.ts';
@@ -16,16 +19,21 @@ import { loadImaged } from './load-imaged.ts';
 import { normalizeIntensityd } from './normalize-intensityd.ts';
 import { orientationd } from './orientationd.ts';
 import { borderPadd, divisiblePadd, spatialPadd } from './padd.ts';
+import { concatImages, mergeClassesd } from './renal-structures.ts';
 import { resized } from './resized.ts';
 import { saveClassificationd, saveImaged } from './save-imaged.ts';
 import { scaleIntensityRangePercentilesd } from './scale-intensity-range-percentilesd.ts';
 import { scaleIntensityRanged } from './scale-intensity-ranged.ts';
 import { scaleIntensityd } from './scale-intensityd.ts';
 import { spacingd } from './spacingd.ts';
+import { squeezeDimd } from './squeeze-dimd.ts';
 import type { TransformDefinition } from './transform.ts';
 
 const definitions: readonly TransformDefinition[] = [
   activationsd,
+  addClickSignalsd,
+  addGuidanceFromPoints,
+  addGuidanceSignal,
   addLabelAsGuidanced,
   asDiscreted,
   borderPadd,
@@ -41,10 +49,13 @@ const definitions: readonly TransformDefinition[] = [
   keepLargestConnectedComponentd,
   lambdad,
   loadImaged,
+  mergeClassesd,
   normalizeIntensityd,
   orientationd,
+  orientationGuidance,
   removeSmallObjectsd,
   resized,
+  resizeGuidance,
   resizeWithPadOrCropd,
   saveClassificationd,
   saveImaged,
@@ -54,6 +65,8 @@ const definitions: readonly TransformDefinition[] = [
   spacingd,
   spatialCropd,
   spatialPadd,
+  squeezeDimd,
+  concatImages,
   concatItemsd,
   copyItemsd,
   deleteItemsd,

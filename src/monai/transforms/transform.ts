@@ -2,6 +2,7 @@ import type { Arguments } from '../arguments.ts';
 import type { Component } from '../bundle/config-value.ts';
 import type { BoxMode, BoxSpace } from '../detection/detections.ts';
 import type { ImageData, RunContext } from '../meta-image.ts';
+import type { ClickUse } from '../points.ts';
 
 /** A configured transform, its arguments checked, ready to run. */
 export interface Transform {
@@ -19,6 +20,13 @@ export interface Transform {
   readonly makes?: readonly { readonly key: string; readonly like: string }[] | undefined;
   /** Whether a key is still there afterwards, where the transform drops some. */
   leaves?(key: string): boolean;
+  /** The clicks of a request that it looks at. */
+  readonly clicks?: ClickUse | undefined;
+  /** Channels that it, with others of its kind, adds to an image that is loaded. */
+  readonly adds?: { readonly key: string; readonly channels: number } | undefined;
+  /** Keys that get an axis of one patch before the channels, and keys that lose it. */
+  readonly makesPatches?: readonly string[] | undefined;
+  readonly dropsPatches?: readonly string[] | undefined;
   /** Images that the bundle asks to be saved. */
   readonly saves?: readonly string[] | undefined;
   /** What the values of all its keys are afterwards, where it makes them so. */

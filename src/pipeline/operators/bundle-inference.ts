@@ -1,13 +1,16 @@
+import type { Prompts } from '../../api/prompts.ts';
 import { asEndpointError, type ErrorCode } from '../../errors.ts';
 import type { Network } from '../../imaging/network.ts';
 import { noSpan } from '../../tracing/span.ts';
 import type { BundleResult, ImagingBundle } from '../imaging-bundle.ts';
 import type { ExecutionContext, Operator } from '../operator.ts';
+import { clicksOf } from './prompt-clicks.ts';
 import type { SourceImage } from './series-to-volume.ts';
 
 export interface BundleInferenceOptions {
   readonly bundle: ImagingBundle;
   readonly network: Network;
+  readonly prompts?: Prompts | undefined;
   /** Told how far the whole job is, 0 to 1. */
   progress?: ((fraction: number, phase: string) => void) | undefined;
 }
@@ -25,7 +28,7 @@ export class BundleInference implements Operator<{ image: SourceImage }, { resul
   }
 
   async compute({ image }: { image: SourceImage }, context: ExecutionContext): Promise<{ result: BundleResult }> {
-    const { bundle, network, progress } = this.#options;
+    const { bundle, network, prompts, progress } = this.#options;
     const { pool, signal, clock } = context;
     let phase: keyof typeof shares = 'preprocess';
     let since = performance.now();
@@ -43,6 +46,7 @@ export class BundleInference implements Operator<{ image: SourceImage }, { resul
         pool,
         signal,
         images: image.images,
+        clicks: clicksOf(prompts, image.volume),
         warn: (message) => context.warn(message),
         progress(next, fraction) {
           if (next !== phase) {

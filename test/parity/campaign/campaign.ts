@@ -21,6 +21,8 @@ export interface CampaignRow {
   readonly image: string;
   /** Why there are no figures: we refuse the bundle or the image, or MONAI can't be asked. */
   readonly refused?: string;
+  /** The test whose figures these are, where the campaign has none. */
+  readonly judgedBy?: string;
   readonly preprocessed?: Distance;
   readonly shape?: readonly number[];
   /** The result: labels, or probabilities and other floats. */
@@ -55,6 +57,7 @@ export async function* runBundle(
     yield { bundle: planned.name, image: '(none)', refused, faults: [] };
     return;
   }
+  if (planned.judgedBy) yield { bundle: planned.name, image: '(none)', judgedBy: planned.judgedBy, faults: [] };
   for (const image of planned.images) yield await runImage(planned, image, dir, judge, ours);
   await ours.unload();
 }
@@ -76,12 +79,18 @@ async function runImage(
   );
   let answer: Awaited<ReturnType<OurSide['answer']>> | undefined;
   const refused = await refusalOf(async () => {
-    answer = await ours.answer(files);
+    answer = await ours.answer(files, image.clicks);
   });
   if (!answer) return { ...row, refused: refused as string, faults: [] };
   let expected: Judgement;
   try {
-    expected = await judge.judge({ bundleDir, files, input: planned.input ?? 'image', result: 'pred' });
+    expected = await judge.judge({
+      bundleDir,
+      files,
+      ...(image.clicks && { clicks: image.clicks }),
+      input: planned.input ?? 'image',
+      result: 'pred',
+    });
   } catch (thrown) {
     return { ...row, faults: [thrown instanceof Error ? thrown.message : String(thrown)] };
   }

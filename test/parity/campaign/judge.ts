@@ -36,6 +36,8 @@ export interface Judgement {
 export interface Question {
   readonly bundleDir: string;
   readonly files: Readonly<Record<string, string | readonly string[]>>;
+  /** Clicks, under the key that the bundle looks for. */
+  readonly clicks?: Readonly<Record<string, readonly (readonly number[])[]>>;
   readonly input: string;
   readonly result: string;
 }
@@ -75,13 +77,18 @@ export class Judge {
   /**
    * @throws Error with MONAI's own message where MONAI fails
    */
-  async judge({ bundleDir, files, input, result }: Question): Promise<Judgement> {
+  async judge({ bundleDir, files, clicks, input, result }: Question): Promise<Judgement> {
     const configs = ['inference.json', 'inference.yaml'].map((name) => join(bundleDir, 'configs', name));
     const depends = [...configs.filter(existsSync), join(bundleDir, 'models/model.onnx')];
-    const name = JSON.stringify([files, input, result]).replaceAll(this.#cache, '').replaceAll(sharedDir, '');
-    const dir = await this.#kept('answer', depends, (out) => ({ bundle: bundleDir, data: files, input, result, out }), [
-      name,
-    ]);
+    const name = JSON.stringify([files, input, result, ...(clicks ? [clicks] : [])])
+      .replaceAll(this.#cache, '')
+      .replaceAll(sharedDir, '');
+    const dir = await this.#kept(
+      'answer',
+      depends,
+      (out) => ({ bundle: bundleDir, data: { ...files, ...clicks }, input, result, out }),
+      [name],
+    );
     const report = JSON.parse(await readFile(join(dir, 'answer.json'), 'utf8')) as Record<string, ArrayReport>;
     return {
       preprocessed: await readArray(join(dir, 'pre.gz'), report.pre as ArrayReport),

@@ -17,7 +17,7 @@ import { never, startPool, type TestPool } from '../../support/sessions.ts';
 import { shared } from '../../support/shared-data.ts';
 import type { OurArray } from './compare.ts';
 import type { Judge } from './judge.ts';
-import type { PlannedBundle } from './plan.ts';
+import type { PlannedBundle, PlannedImage } from './plan.ts';
 
 /** What we answer for a bundle and an image. */
 export interface OurAnswer {
@@ -88,7 +88,10 @@ export class OurSide {
   }
 
   /** Answers for the loaded bundle. */
-  async answer(files: Readonly<Record<string, string | readonly string[]>>): Promise<OurAnswer> {
+  async answer(
+    files: Readonly<Record<string, string | readonly string[]>>,
+    clicksByKey: PlannedImage['clicks'] = {},
+  ): Promise<OurAnswer> {
     const { bundle, network } = this.#loaded as Loaded;
     const volumes: Record<string, readonly Volume[]> = {};
     for (const [key, paths] of Object.entries(files)) {
@@ -96,7 +99,10 @@ export class OurSide {
       for (const path of [paths].flat()) read.push(...(await this.#volumesOf(path, bundle.imagesPerRun)));
       volumes[key] = read;
     }
-    const options = { pool: this.#threads, signal: never, progress: () => {} };
+    const clicks = Object.values(clicksByKey).flatMap((points) =>
+      points.map(([x = 0, y = 0, z = 0]) => ({ voxel: [x, y, z] as const })),
+    );
+    const options = { pool: this.#threads, signal: never, clicks, progress: () => {} };
     const isFlat = network.inputs[0]?.dims.length === 4;
     const preprocessed = await bundle.preprocess(volumes, options, isFlat);
     const results = await bundle.runAll(volumes, { ...options, network });

@@ -10,12 +10,16 @@ export interface PlannedBundle {
   /** The image that the network is given. */
   readonly input?: string;
   readonly images: readonly PlannedImage[];
+  /** The test that holds it against MONAI, where the judge can't: the bundle has Python of its own, which is not here. */
+  readonly judgedBy?: string;
 }
 
 /** Files by the key that the bundle loads them under; several files of one key are its channels. */
 export interface PlannedImage {
   readonly name: string;
   readonly files: Readonly<Record<string, string | readonly string[]>>;
+  /** Clicks, under the key that the bundle looks for. */
+  readonly clicks?: Readonly<Record<string, readonly (readonly number[])[]>>;
 }
 
 const one = (name: string, file: string, key = 'image'): PlannedImage => ({ name, files: { [key]: file } });
@@ -85,7 +89,7 @@ export const plan: readonly PlannedBundle[] = [
     name: 'pathology_nuclick_annotation',
     from: 'zoo',
     stub: { dims: 2 },
-    images: [one('RGB patch', 'rgb-patch.png')],
+    images: [{ ...one('RGB patch', 'rgb-patch.png'), clicks: { foreground: [[60, 71]] } }],
   },
   {
     name: 'pathology_tumor_detection',
@@ -93,10 +97,12 @@ export const plan: readonly PlannedBundle[] = [
     stub: { dims: 2, kind: 'classes' },
     images: [one('RGB patch', 'rgb-patch.png')],
   },
+  // Their own Python is in no test's reach: the figures are those of fixtures, made with it by make_prompt_fixtures.py.
+  ...['renalStructures_CECT_segmentation', 'spleen_deepedit_annotation'].map(
+    (name): PlannedBundle => ({ name, from: 'zoo', images: [], judgedBy: 'test/unit/monai/prompt-fixtures.test.ts' }),
+  ),
   // Programs with code of their own, or of no image: in the table by why they are refused. Whoever makes one run gives it images.
   ...[
-    'renalStructures_CECT_segmentation',
-    'spleen_deepedit_annotation',
     'lung_nodule_ct_detection',
     'valve_landmarks',
     'vista3d',

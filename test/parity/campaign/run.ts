@@ -51,7 +51,10 @@ try {
     const before = rows.length;
     for await (const row of runBundle(planned, scratch, judge, ours)) {
       rows.push(row);
-      const verdict = row.refused !== undefined ? `refused: ${row.refused}` : row.faults.join('; ') || 'equal';
+      const verdict =
+        row.refused !== undefined
+          ? `refused: ${row.refused}`
+          : row.faults.join('; ') || `equal${row.judgedBy ? ` in ${row.judgedBy}` : ''}`;
       process.stdout.write(`${row.bundle}, ${row.image}: ${verdict}\n`);
     }
     if (coveredDigest() === digest) writeFileSync(rowsPath(planned.name), JSON.stringify(rows.slice(before)));

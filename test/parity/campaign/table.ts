@@ -17,7 +17,8 @@ export function formatTable(rows: readonly CampaignRow[], head: TableHead, plann
   const refused = new Set(rows.filter(({ image, refused }) => image === '(none)' && refused).map((row) => row.bundle));
   const failed = rows.filter(({ faults }) => faults.length > 0);
   const missing = planned.filter((name) => !bundles.has(name));
-  const equal = rows.length - failed.length - rows.filter(({ refused }) => refused !== undefined).length;
+  const unjudged = rows.filter(({ refused, judgedBy }) => refused !== undefined || judgedBy !== undefined);
+  const equal = rows.length - failed.length - unjudged.length;
   return `# Parity with MONAI
 
 Written by \`npm run campaign:parity\` ([CONTRIBUTING.md](../CONTRIBUTING.md)); don't edit it. Every bundle of MONAI's model zoo,
@@ -60,9 +61,11 @@ function formatRow(row: CampaignRow): string {
     numberOf(labels?.equal, percentEqual),
     row.refused !== undefined
       ? `refused: ${row.refused}`
-      : row.faults.length > 0
-        ? `**${row.faults.join('; ')}**`
-        : 'equal',
+      : row.judgedBy !== undefined
+        ? `equal in ${row.judgedBy}`
+        : row.faults.length > 0
+          ? `**${row.faults.join('; ')}**`
+          : 'equal',
   ];
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
 }

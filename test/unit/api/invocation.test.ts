@@ -27,6 +27,36 @@ describe('parseInvocationRequest', () => {
   });
 });
 
+describe('prompts', () => {
+  const request = (prompts: unknown) => parseInvocationRequest({ datastoreId, imageSetId, prompts });
+
+  it('are points in the patient or in voxels, with a label each or none', () => {
+    const prompts = { coordinates: 'lps', points: [[-10.5, 20, 3]], pointLabels: ['spleen'] };
+    expect(request(prompts).prompts).toEqual(prompts);
+    expect(request({ coordinates: 'index', points: [[3, 4]] }).prompts?.points).toEqual([[3, 4]]);
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    ['no coordinates', { points: [[1, 2, 3]] }, /prompts\.coordinates/],
+    ['no points', { coordinates: 'ras', points: [] }, /prompts\.points/],
+    ['four numbers', { coordinates: 'ras', points: [[1, 2, 3, 4]] }, /prompts\.points\.0/],
+    ['a text', { coordinates: 'ras', points: [['1', 2, 3]] }, /prompts\.points\.0\.0/],
+    ['a place in the patient of two numbers', { coordinates: 'lps', points: [[1, 2]] }, /two numbers/],
+    ['parts of voxels', { coordinates: 'index', points: [[1, 2.5, 3]] }, /whole numbers/],
+    ['voxels before the first', { coordinates: 'index', points: [[1, -2, 3]] }, /whole numbers/],
+    ['fewer labels than points', { coordinates: 'ras', points: [[1, 2, 3]], pointLabels: [] }, /as many pointLabels/],
+    ['unknown keys', { coordinates: 'ras', points: [[1, 2, 3]], boxes: [] }, /boxes/],
+    [
+      'more points than anybody makes',
+      { coordinates: 'index', points: Array(1001).fill([1, 2, 3]) },
+      /prompts\.points/,
+    ],
+  ])('with %s are refused', (_what, prompts, message) => {
+    expect(() => request(prompts)).toThrow(message);
+    expect(() => request(prompts)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+  });
+});
+
 describe('the message of a refused request', () => {
   it('names the place and what is wrong there, without the value', () => {
     const refused = () => parseInvocationRequest({ inputs: [{ datastoreId, imageSetId: 'Doe^Jane' }] });

@@ -38,10 +38,10 @@ async function refusal(content: unknown): Promise<EndpointError> {
 
 describe('compileBundle', () => {
   it('names target, file and place of a transform that it does not run', async () => {
-    const error = await refusal(config([...load, step('scripts.my_transforms.ConcatImages', { x: '$bad(' })]));
-    expect(error.message).toContain("'scripts.my_transforms.ConcatImages'");
+    const error = await refusal(config([...load, step('scripts.components.LoadTiffd', { x: '$bad(' })]));
+    expect(error.message).toContain("'scripts.components.LoadTiffd'");
     expect(error.message).toContain('configs/inference.json, preprocessing#transforms#2');
-    const target = 'scripts.my_transforms.ConcatImages';
+    const target = 'scripts.components.LoadTiffd';
     expect(error.details).toEqual({ file: 'configs/inference.json', place: 'preprocessing#transforms#2', target });
   });
 
@@ -170,6 +170,7 @@ describe('compileBundle', () => {
       'endoscopic_tool_segmentation',
       'multi_organ_segmentation',
       'pathology_nuclei_classification',
+      'pathology_nuclick_annotation',
       'pathology_tumor_detection',
       'pediatric_abdominal_ct_segmentation',
       'prostate_mri_anatomy',
@@ -177,7 +178,9 @@ describe('compileBundle', () => {
       'wholeBody_ct_segmentation',
       'wholeBrainSeg_Large_UNEST_segmentation',
       'pancreas_ct_dints_segmentation',
+      'renalStructures_CECT_segmentation',
       'renalStructures_UNEST_segmentation',
+      'spleen_deepedit_annotation',
       'spleen_ct_segmentation',
       'swin_unetr_btcv_segmentation',
     ])('compiles %s of the zoo', async (name) => {
