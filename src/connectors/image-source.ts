@@ -1,5 +1,6 @@
 import type { DicomDataset } from '../formats/dicom/dataset.ts';
 import type { Volume } from '../imaging/volume.ts';
+import type { FrameMemory } from './frame-memory.ts';
 
 /** One frame as it is stored, still encoded, with what is needed to check its decoded bytes. */
 export interface EncodedFrame {
@@ -20,9 +21,10 @@ export interface SourceInstance {
   /**
    * Fetches one frame (0-based). Safe to call concurrently, in any order.
    *
+   * @param memory - where the source may put the frame, which is then valid until the memory is given to another call
    * @throws EndpointError `input_not_found`, `upstream_failed`, `unprocessable_image`, `deadline_exceeded`
    */
-  readFrame(index: number, signal: AbortSignal): Promise<EncodedFrame>;
+  readFrame(index: number, signal: AbortSignal, memory?: FrameMemory): Promise<EncodedFrame>;
 }
 
 export interface SourceSeries {
