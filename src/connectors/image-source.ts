@@ -11,6 +11,15 @@ export interface EncodedFrame {
   readonly decodedCrc32?: number;
   /** Length in bytes of the decoded frame, where the store tells it. */
   readonly decodedBytes?: number;
+  /** The decoded resolutions of which the store tells the CRC-32, lowest first. */
+  readonly decodedLevels?: readonly ResolutionLevel[];
+}
+
+/** One of the resolutions that a frame can be decoded at. */
+export interface ResolutionLevel {
+  readonly width: number;
+  readonly height: number;
+  readonly crc32: number;
 }
 
 /** One SOP instance of a series, with frames that can be fetched one by one. */

@@ -11,6 +11,7 @@ import { type BodyMemory, readStream } from '../read-stream.ts';
 import { defaultRetryPolicy, type RetryPolicy, withRetry } from '../retry.ts';
 import { FrameRequests } from './frame-requests.ts';
 import {
+  adviceWhenDenied,
   createHealthImagingAgents,
   createHealthImagingClient,
   type HealthImagingAgents,
@@ -118,6 +119,7 @@ export class HealthImagingSource implements ImageSource {
           transferSyntaxUid: instance.transferSyntaxUid,
           ...(frame.decodedCrc32 === undefined ? {} : { decodedCrc32: frame.decodedCrc32 }),
           ...(frame.decodedBytes === undefined ? {} : { decodedBytes: frame.decodedBytes }),
+          decodedLevels: frame.decodedLevels,
         };
       },
     };
@@ -187,7 +189,7 @@ export class HealthImagingSource implements ImageSource {
       if (error instanceof EndpointError) throw error;
       if (isAwsNotFound(error))
         throw new EndpointError('input_not_found', `HealthImaging has no ${what}.`, { cause: error });
-      throw upstreamError('HealthImaging', action, what, error);
+      throw upstreamError('HealthImaging', action, what, error, await adviceWhenDenied(connection.client));
     }
   }
 }
