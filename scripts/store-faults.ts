@@ -5,11 +5,13 @@
 import { writeFileSync } from 'node:fs';
 import { KillCampaign } from '../test/support/local-store/kill-campaign.ts';
 import { scratchFolder } from '../test/support/local-store/running-store.ts';
+import { storeFaultsDigest, storeFaultsPath } from '../test/support/local-store/store-faults-digest.ts';
 
 const kills = Number(process.argv[2] ?? 200);
 const scratch = scratchFolder();
 const campaign = new KillCampaign(scratch.path);
 const started = Date.now();
+const digest = storeFaultsDigest();
 try {
   const report = await campaign.run(kills);
   const minutes = ((Date.now() - started) / 60_000).toFixed(1);
@@ -21,6 +23,7 @@ try {
     '# Faults of the store: kills during imports and updates',
     '',
     `Written by \`npm run campaign:store-faults\` on ${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${minutes} minutes.`,
+    `Digest of the code: ${digest}.`,
     '',
     'Each time an import job of two series was begun and an image set was updated, the process of the store was ended by',
     'SIGKILL 0 to 400 ms later and started again on its folder. Lost: a job or an update that had been answered and was not',
@@ -31,7 +34,8 @@ try {
     ...rows,
     '',
   ];
-  writeFileSync(new URL('../docs/store-faults.md', import.meta.url), page.join('\n'));
+  if (storeFaultsDigest() !== digest) throw new Error('The code has changed while the campaign ran: run it again.');
+  writeFileSync(storeFaultsPath, page.join('\n'));
   const { lostJobs, lostUpdates, halfImageSets, doubledImageSets, leftOvers } = report;
   process.exitCode = lostJobs + lostUpdates + halfImageSets + doubledImageSets + leftOvers === 0 ? 0 : 1;
 } finally {

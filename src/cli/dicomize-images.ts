@@ -22,6 +22,8 @@ export interface DicomizeFlags extends ImagingFlags {
   readonly all: boolean;
   readonly output: string;
   readonly png: boolean;
+  /** Resolution level of the pictures. */
+  readonly level: number;
   readonly keepStored: boolean;
   readonly json: boolean;
 }
@@ -40,6 +42,7 @@ const parallelInstances = 6;
 /** `map-endpoint dicomize`. */
 export async function runDicomize(flags: DicomizeFlags): Promise<void> {
   const given = [flags.imageSet !== undefined, flags.study !== undefined, flags.all].filter(Boolean);
+  if (flags.level > 0 && !flags.png) throw new UsageError('--level is the resolution of the pictures: give --png.');
   if (given.length !== 1) throw new UsageError('Give one of --image-set, --study and --all.');
   const terminal = createTerminal(flags.json);
   const stop = new AbortController();
@@ -98,7 +101,12 @@ async function writeImageSet(
   let done = 0;
   const sizes = await mapWithLimit(instances, parallelInstances, async (instance) => {
     try {
-      const object = await dicomObject(instance, { pool, signal: stop.signal, keepStored: flags.keepStored });
+      const object = await dicomObject(instance, {
+        pool,
+        signal: stop.signal,
+        keepStored: flags.keepStored,
+        pictureLevel: flags.png ? flags.level : 0,
+      });
       await writeWhole(join(folder, `${object.sopInstanceUid}.dcm`), object.bytes);
       if (flags.png) await writePictures(folder, object, instance);
       onProgress(++done, instances.length);

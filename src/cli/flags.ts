@@ -6,6 +6,12 @@ export function parsePort(text: string): number {
   return Number(text);
 }
 
+/** A resolution level of HTJ2K: a codestream has at most 32. */
+export function parseLevel(text: string): number {
+  if (!/^\d{1,2}$/.test(text) || Number(text) > 32) throw new InvalidArgumentError('It takes 0 to 32.');
+  return Number(text);
+}
+
 /** Gathers the values of a repeatable flag. */
 export const collect = (value: string, earlier: readonly string[]): string[] => [...earlier, value];
 

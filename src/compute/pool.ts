@@ -55,6 +55,11 @@ export class ThreadPool implements ComputePool {
     this.threads = threads;
   }
 
+  /** Tasks that run or wait. */
+  get unfinished(): number {
+    return this.#busy.size + this.#waiting.length;
+  }
+
   run<I, O>(task: TaskReference<I, O>, input: I, signal?: AbortSignal): Promise<O> {
     return new Promise<O>((resolve, reject) => {
       if (this.#closed) {

@@ -1,4 +1,6 @@
 /** Entry of a compute thread: imports task modules on demand and runs one task at a time. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { parentPort } from 'node:worker_threads';
 import { asEndpointError } from '../errors.ts';
 import type { ThreadAnswer } from './pool.ts';
@@ -35,6 +37,32 @@ async function answerTask(task: ThreadTask): Promise<ThreadAnswer> {
   }
 }
 
+/** A thread that has had nothing to do for this long collects; one that always has something, in every such time. */
+const idleMs = 250;
+const busyMs = 1_000;
+
+let collect: (() => void) | undefined;
+let collectedAt = performance.now();
+
+/**
+ * A volume that was sent here is freed when this thread, too, has collected what stood for it; and tasks leave so little
+ * behind that it would not for a long time, while volumes of jobs long ended fill the process.
+ */
+function collectGarbage(): void {
+  if (collect === undefined) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as () => void;
+  }
+  collect();
+  collectedAt = performance.now();
+}
+
+const idle = setTimeout(collectGarbage, idleMs).unref();
+
 parentPort?.on('message', (task: ThreadTask) => {
-  void answerTask(task).then((answer) => parentPort?.postMessage(answer));
+  void answerTask(task).then((answer) => {
+    parentPort?.postMessage(answer);
+    if (performance.now() - collectedAt > busyMs) collectGarbage();
+    idle.refresh();
+  });
 });

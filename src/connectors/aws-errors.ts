@@ -62,8 +62,15 @@ export function isAwsNotFound(error: unknown): boolean {
  * @param service - as the message shall name it (`HealthImaging`, `S3`)
  * @param action - what was asked, in the SDK's words (`GetImageFrame`)
  * @param what - the thing it was asked for, without patient data
+ * @param whenDenied - what to do when it refuses; default: AWS's permissions
  */
-export function upstreamError(service: string, action: string, what: string, error: unknown): EndpointError {
+export function upstreamError(
+  service: string,
+  action: string,
+  what: string,
+  error: unknown,
+  whenDenied = `Give the endpoint's role (or credentials) the permission for ${action}.`,
+): EndpointError {
   if (error instanceof EndpointError) return error;
   const status = awsStatus(error);
   const { name = '', code = '' } = (error ?? {}) as AwsErrorLike;
@@ -74,7 +81,7 @@ export function upstreamError(service: string, action: string, what: string, err
       cause: error,
     });
   if (status === 403 || status === 401 || denied.test(name)) {
-    return fail(`access denied. Give the endpoint's role (or credentials) the permission for ${action}.`);
+    return fail(`access denied. ${whenDenied}`);
   }
   if (status === 429 || /thrott|SlowDown|TooMany/i.test(name)) {
     return fail('it is throttled, also after retries. Send fewer requests at once or raise the quota.');

@@ -1,5 +1,6 @@
 import type { DicomDataset } from '../formats/dicom/dataset.ts';
 import type { Volume } from '../imaging/volume.ts';
+import type { FrameMemory } from './frame-memory.ts';
 
 /** One frame as it is stored, still encoded, with what is needed to check its decoded bytes. */
 export interface EncodedFrame {
@@ -10,6 +11,15 @@ export interface EncodedFrame {
   readonly decodedCrc32?: number;
   /** Length in bytes of the decoded frame, where the store tells it. */
   readonly decodedBytes?: number;
+  /** The decoded resolutions of which the store tells the CRC-32, lowest first. */
+  readonly decodedLevels?: readonly ResolutionLevel[];
+}
+
+/** One of the resolutions that a frame can be decoded at. */
+export interface ResolutionLevel {
+  readonly width: number;
+  readonly height: number;
+  readonly crc32: number;
 }
 
 /** One SOP instance of a series, with frames that can be fetched one by one. */
@@ -20,9 +30,10 @@ export interface SourceInstance {
   /**
    * Fetches one frame (0-based). Safe to call concurrently, in any order.
    *
+   * @param memory - where the source may put the frame, which is then valid until the memory is given to another call
    * @throws EndpointError `input_not_found`, `upstream_failed`, `unprocessable_image`, `deadline_exceeded`
    */
-  readFrame(index: number, signal: AbortSignal): Promise<EncodedFrame>;
+  readFrame(index: number, signal: AbortSignal, memory?: FrameMemory): Promise<EncodedFrame>;
 }
 
 export interface SourceSeries {

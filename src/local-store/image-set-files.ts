@@ -1,8 +1,7 @@
-import { close, createReadStream, open, read } from 'node:fs';
+import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { promisify } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import { readJson } from '../durable-files.ts';
 import type { Catalog } from './catalog.ts';
@@ -10,15 +9,20 @@ import { blobPath, versionFiles } from './layout.ts';
 import type { BlobIndex, ImageSetVersion } from './records.ts';
 import { notFound } from './service-error.ts';
 
-/** Frames up to this size are read in one go, larger ones are streamed. */
-const wholeReadBytes = 4 * 1024 * 1024;
+/**
+ * Frames up to this size are read in one go and by the calling thread, larger ones are streamed: three trips to the
+ * threads of the file system cost more than the bytes of a frame.
+ */
+const wholeReadBytes = 1024 * 1024;
 /** Indexes kept in memory: about 60 bytes a frame. */
 const indexCacheFrames = 200_000;
 
-// Descriptors as numbers: a FileHandle costs a frame more than its bytes do.
-const openFile = promisify(open);
-const readFrom = promisify(read);
-const closeFile = promisify(close);
+/** A frame as it is stored: its bytes, with the memory that `take` gave for them, or a stream of them. */
+export interface StoredFrameBytes {
+  readonly lengthBytes: number;
+  readonly content: Buffer | Readable;
+  readonly memory?: Buffer;
+}
 
 /** Reads documents and frames of image sets from disk. */
 export class ImageSetFiles {
@@ -41,30 +45,32 @@ export class ImageSetFiles {
   /**
    * One frame of the latest version, as it is stored.
    *
+   * @param take - gives memory of at least so many bytes
    * @throws ServiceError `ResourceNotFoundException`
    */
   async frame(
     datastoreId: string,
     imageSetId: string,
     frameId: string,
-  ): Promise<{ readonly lengthBytes: number; readonly content: Buffer | Readable }> {
+    take: (lengthBytes: number) => Buffer,
+  ): Promise<StoredFrameBytes> {
     const { version } = this.#catalog.imageSet(datastoreId, imageSetId);
     const index = await this.#index(datastoreId, imageSetId, version);
     const place = Object.hasOwn(index.frames, frameId) ? index.frames[frameId] : undefined;
     if (!place) throw notFound(`Image frame ${frameId} does not exist in image set ${imageSetId}.`);
     const [blob, offset, lengthBytes] = place;
     const path = blobPath(this.#catalog.layout.versions(datastoreId, imageSetId), blob, '.frames');
-    const file = await gone(openFile(path, 'r'), imageSetId);
+    const file = await gone(opened(path), imageSetId);
     if (lengthBytes > wholeReadBytes) {
       return { lengthBytes, content: createReadStream('', { fd: file, start: offset, end: offset + lengthBytes - 1 }) };
     }
     try {
-      const bytes = Buffer.allocUnsafe(lengthBytes);
-      const { bytesRead } = await readFrom(file, bytes, 0, lengthBytes, offset);
+      const memory = take(lengthBytes);
+      const bytesRead = readSync(file, memory, 0, lengthBytes, offset);
       if (bytesRead !== lengthBytes) throw new Error('A stored frame is shorter than its index says.');
-      return { lengthBytes, content: bytes };
+      return { lengthBytes, content: memory.subarray(0, lengthBytes), memory };
     } finally {
-      await closeFile(file);
+      closeSync(file);
     }
   }
 
@@ -95,6 +101,9 @@ export class ImageSetFiles {
     return index;
   }
 }
+
+/** As a promise, so that what it throws is treated as what other reads throw. */
+const opened = async (path: string): Promise<number> => openSync(path, 'r');
 
 /** An image set can be deleted between two steps of a read. */
 async function gone<T>(reading: Promise<T>, imageSetId: string): Promise<T> {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import express, { type Express, Router } from 'express';
+import express, { type Express, type RequestHandler, Router } from 'express';
 import type { ComputePool } from '../compute/pool.ts';
 import type { Logger } from '../logger.ts';
 import { AllowedLocations } from './allowed-locations.ts';
@@ -14,6 +14,7 @@ import { addStoreRoutes } from './dicomweb/store-routes.ts';
 import { authorize } from './http/authorize.ts';
 import { addChangeRoutes } from './http/change-routes.ts';
 import { addDatastoreRoutes } from './http/datastore-routes.ts';
+import { addFrameRoute, framePath } from './http/frame-routes.ts';
 import { addImageSetRoutes } from './http/image-set-routes.ts';
 import { addImportRoutes } from './http/import-routes.ts';
 import { errorHandler, requestId } from './http/respond.ts';
@@ -138,22 +139,26 @@ function storeRouter(
   });
   const files = new ImageSetFiles(catalog);
   const index = new ImageSetIndex(catalog, files);
-  // DICOMweb before the JSON parser: bodies of STOW-RS are large, and go to disk as they come.
-  addStoreRoutes(operations, context);
-  addSearchRoutes(operations, index);
-  addRetrieveRoutes(operations, { index, files, pool: context.pool });
-  operations.use(
+  const jsonBody = [
     express.json({
       type: () => true,
       limit: maxBodyBytes,
       verify: (request, _response, body) => Object.assign(request, { bodySha256: sha256(body) }),
     }),
-    (request, _response, next) => {
+    ((request, _response, next) => {
       if (token !== undefined)
         authorize(request, token, 'bodySha256' in request ? String(request.bodySha256) : sha256(''));
       next();
-    },
-  );
+    }) satisfies RequestHandler,
+  ];
+  // Before the forty routes that a frame's path would be compared with.
+  operations.post(framePath, ...jsonBody);
+  addFrameRoute(operations, files);
+  // DICOMweb before the JSON parser: bodies of STOW-RS are large, and go to disk as they come.
+  addStoreRoutes(operations, context);
+  addSearchRoutes(operations, index);
+  addRetrieveRoutes(operations, { index, files, pool: context.pool });
+  operations.use(...jsonBody);
   addDatastoreRoutes(operations, service, catalog, region);
   addImportRoutes(operations, service, catalog);
   addImageSetRoutes(operations, service, catalog, files, states, region);

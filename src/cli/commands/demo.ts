@@ -1,10 +1,12 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { DemoFlags } from '../demo/demo.ts';
 
 export const demoCommand = (): Command =>
   new Command('demo')
     .description('Show the whole way on a rendered CT: import, pack, invoke, compare with the truth')
     .option('--out <dir>', 'folder for the results; what an earlier demo left there is replaced', 'out/demo')
+    // The demo's own endpoint inherits the variable, and asks for the token.
+    .addOption(new Option('--token <token>').env('STORE_TOKEN').hideHelp())
     .option('--json', 'print JSON on standard output', false)
     .addHelpText(
       'after',

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { DicomizeFlags } from '../dicomize-images.ts';
-import { withImagingOptions } from '../flags.ts';
+import { parseLevel, withImagingOptions } from '../flags.ts';
 
 export const dicomizeCommand = (): Command =>
   withImagingOptions(new Command('dicomize'))
@@ -11,6 +11,7 @@ export const dicomizeCommand = (): Command =>
     .option('--all', 'all image sets of the data store', false)
     .option('-o, --output <dir>', 'folder to write to: <image set>/<SOPInstanceUID>.dcm', 'dicom')
     .option('--png', 'a PNG of every frame beside its file, for looking at', false)
+    .option('--level <n>', 'pictures at a lower resolution: each level halves both sides', parseLevel, 0)
     .option('--keep-stored', 'keep frames as they are stored (HTJ2K) in place of uncompressed pixels', false)
     .option('--json', 'print JSON on standard output', false)
     .addHelpText(

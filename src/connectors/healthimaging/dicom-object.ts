@@ -2,8 +2,9 @@ import { crc32 } from 'node:zlib';
 import type { ComputePool } from '../../compute/pool.ts';
 import { EndpointError } from '../../errors.ts';
 import { DicomDataset } from '../../formats/dicom/dataset.ts';
-import { decodeFrameTask } from '../../formats/dicom/decode-frame-task.ts';
+import { decodeFrameAtLevelTask, decodeFrameTask } from '../../formats/dicom/decode-frame-task.ts';
 import { tags } from '../../formats/dicom/dictionary.ts';
+import { hasResolutionLevels } from '../../formats/dicom/frame-decoder.ts';
 import { frameBytes, type ImagePixelFormat, imagePixelFormat } from '../../formats/dicom/image-pixel.ts';
 import { writePart10 } from '../../formats/dicom/part10-writer.ts';
 import { encapsulate, joinFrames } from '../../formats/dicom/pixel-data.ts';
@@ -18,6 +19,7 @@ export interface DicomObject {
   readonly bytes: Uint8Array;
   /** Decoded pixels of the frames with their layout and colour, for pictures; empty for an object without, or of floats. */
   readonly frames: readonly Uint8Array[];
+  /** Its rows and columns are those of `frames`: at `pictureLevel`, not of the object. */
   readonly format: ImagePixelFormat | undefined;
 }
 
@@ -29,6 +31,11 @@ export interface DicomObjectOptions {
    * become uncompressed pixels; lossy codestreams are what was received, and stay.
    */
   readonly keepStored?: boolean;
+  /**
+   * Resolution level of `frames`: 0 (default) is full size, each above halves both sides. Frames of syntaxes without levels
+   * stay as they are.
+   */
+  readonly pictureLevel?: number;
   /** Frames fetched at once. */
   readonly framesInFlight?: number;
 }
@@ -79,7 +86,20 @@ export async function dicomObject(instance: SourceInstance, options: DicomObject
   const transferSyntaxUid = keeps ? stored : explicitLittleEndian;
   const pixelData = keeps ? encapsulate(fetched.map(({ encoded }) => encoded.bytes)) : joinFrames(pixels, format);
   const bytes = writePart10(attributes, { ...head, transferSyntaxUid, pixelData });
-  return { sopInstanceUid, transferSyntaxUid, bytes, frames: pixels, format: decodedFormat(format, stored) };
+  const whole = { sopInstanceUid, transferSyntaxUid, bytes };
+  const colour = decodedFormat(format, stored);
+  const { pictureLevel = 0 } = options;
+  if (pictureLevel === 0 || !hasResolutionLevels(stored)) return { ...whole, frames: pixels, format: colour };
+  const pictures = await mapWithLimit(fetched, options.framesInFlight ?? 8, async ({ encoded }, index) => {
+    const { bytes, transferSyntaxUid, decodedLevels } = encoded;
+    const frame = { ...format, bytes, transferSyntaxUid };
+    const input = { frame, resolutionLevel: pictureLevel, ...(decodedLevels ? { levels: decodedLevels } : {}) };
+    return await options.pool.run(decodeFrameAtLevelTask, input, options.signal).catch((error: unknown) => {
+      throw damaged(sopInstanceUid, index, encoded, error);
+    });
+  });
+  const [{ rows, columns }] = pictures as [(typeof pictures)[number]];
+  return { ...whole, frames: pictures.map((picture) => picture.pixels), format: { ...colour, rows, columns } };
 }
 
 /** The layout of decoded pixels: colour comes as RGB from JPEG, and from the transforms inside of JPEG 2000. */

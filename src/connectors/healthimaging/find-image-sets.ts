@@ -2,6 +2,7 @@ import type { MedicalImagingClient } from '@aws-sdk/client-medical-imaging';
 import { throwIfAborted } from '../../errors.ts';
 import { isTransientAwsError, upstreamError } from '../aws-errors.ts';
 import { defaultRetryPolicy, type RetryPolicy, withRetry } from '../retry.ts';
+import { adviceWhenDenied } from './healthimaging-client.ts';
 
 /** An image set as SearchImageSets tells it. */
 export interface FoundImageSet {
@@ -54,7 +55,8 @@ export async function findImageSets(
       nextToken = page.nextToken;
     } while (nextToken);
   } catch (error) {
-    throw upstreamError('HealthImaging', 'SearchImageSets', `data store ${datastoreId}`, error);
+    const advice = await adviceWhenDenied(client);
+    throw upstreamError('HealthImaging', 'SearchImageSets', `data store ${datastoreId}`, error, advice);
   }
   return [...found.values()];
 }

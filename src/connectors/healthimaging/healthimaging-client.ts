@@ -19,6 +19,15 @@ export interface HealthImagingAgents {
   readonly https: HttpsAgent;
 }
 
+/** A store on this machine knows no roles, but perhaps a token, without which it refuses everything. */
+const tokenAdvice = 'If the store on this machine has a token, give it as STORE_TOKEN (or --token).';
+
+/** What to do when the place that a client speaks to refuses; undefined: what one does at AWS. */
+export async function adviceWhenDenied({ config }: MedicalImagingClient): Promise<string | undefined> {
+  const { hostname = '' } = (await config.endpoint?.()) ?? {};
+  return /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/.test(hostname) ? tokenAdvice : undefined;
+}
+
 /** The client's sockets; `destroy` of the client closes them. */
 export function createHealthImagingAgents({ maxSockets }: HealthImagingLocation): HealthImagingAgents {
   const options = { keepAlive: true, maxSockets };

@@ -1,14 +1,17 @@
+import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { MedicalImagingClient } from '@aws-sdk/client-medical-imaging';
 import { EndpointError } from '../../errors.ts';
 import { isAwsNotFound, isTransientAwsError, upstreamError } from '../aws-errors.ts';
+import type { FrameMemory } from '../frame-memory.ts';
 import type { EncodedFrame, ImageSource, InputReference, LoadedInput, SourceInstance } from '../image-source.ts';
-import { readStream } from '../read-stream.ts';
+import { type BodyMemory, readStream } from '../read-stream.ts';
 import { defaultRetryPolicy, type RetryPolicy, withRetry } from '../retry.ts';
 import { FrameRequests } from './frame-requests.ts';
 import {
+  adviceWhenDenied,
   createHealthImagingAgents,
   createHealthImagingClient,
   type HealthImagingAgents,
@@ -29,6 +32,17 @@ const maxCompressedDocumentBytes = 128 * 1024 ** 2;
 interface ImageSetId {
   readonly datastoreId: string;
   readonly imageSetId: string;
+}
+
+interface Answer {
+  readonly body: Readable;
+  readonly into?: BodyMemory;
+}
+
+/** `Content-Length`, where it is the length of what is read: of a body that no coding has changed. */
+function announcedLength({ headers }: IncomingMessage): number | undefined {
+  const length = headers['content-length'];
+  return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
 interface Connection {
@@ -92,19 +106,20 @@ export class HealthImagingSource implements ImageSource {
     return {
       attributes: instance.attributes,
       numberOfFrames: instance.frames.length,
-      readFrame: async (index, signal): Promise<EncodedFrame> => {
+      readFrame: async (index, signal, memory): Promise<EncodedFrame> => {
         const frame = instance.frames[index];
         if (!frame)
           throw new EndpointError(
             'unprocessable_image',
             `Instance ${instance.sopInstanceUid} has no frame ${index + 1}.`,
           );
-        const bytes = await this.#readFrame(id, frame, signal);
+        const bytes = await this.#readFrame(id, frame, signal, memory);
         return {
           bytes,
           transferSyntaxUid: instance.transferSyntaxUid,
           ...(frame.decodedCrc32 === undefined ? {} : { decodedCrc32: frame.decodedCrc32 }),
           ...(frame.decodedBytes === undefined ? {} : { decodedBytes: frame.decodedBytes }),
+          decodedLevels: frame.decodedLevels,
         };
       },
     };
@@ -120,7 +135,7 @@ export class HealthImagingSource implements ImageSource {
       signal,
       async ({ client }, abortSignal) => {
         const answer = await client.send(new GetImageSetMetadataCommand(id), { abortSignal });
-        return answer.imageSetMetadataBlob as Readable;
+        return { body: answer.imageSetMetadataBlob as Readable };
       },
     );
     try {
@@ -137,12 +152,19 @@ export class HealthImagingSource implements ImageSource {
     }
   }
 
-  async #readFrame(id: ImageSetId, frame: FrameDescription, signal: AbortSignal): Promise<Uint8Array> {
+  async #readFrame(
+    id: ImageSetId,
+    frame: FrameDescription,
+    signal: AbortSignal,
+    memory: FrameMemory | undefined,
+  ): Promise<Uint8Array> {
     const what = `frame ${frame.id} of image set ${id.imageSetId}`;
     const limit = frame.decodedBytes === undefined ? 512 * 1024 ** 2 : 2 * frame.decodedBytes + 1024 ** 2;
-    return this.#call('GetImageFrame', what, limit, signal, ({ frames }, abortSignal) =>
-      frames.send({ ...id, imageFrameId: frame.id }, abortSignal),
-    );
+    const reference = { ...id, imageFrameId: frame.id };
+    return this.#call('GetImageFrame', what, limit, signal, async ({ frames }, abortSignal) => {
+      const body = await frames.send(reference, abortSignal);
+      return { body, ...(memory ? { into: { memory, lengthBytes: announcedLength(body) } } : {}) };
+    });
   }
 
   async #call(
@@ -150,16 +172,16 @@ export class HealthImagingSource implements ImageSource {
     what: string,
     limitBytes: number,
     signal: AbortSignal,
-    send: (connection: Connection, abortSignal: AbortSignal) => Promise<Readable>,
+    send: (connection: Connection, abortSignal: AbortSignal) => Promise<Answer>,
   ): Promise<Uint8Array> {
     this.#connection ??= connect(this.#options);
     const connection = await this.#connection;
     try {
       return await withRetry(
         async (attempt) => {
-          const body = await send(connection, attempt.signal);
+          const { body, into } = await send(connection, attempt.signal);
           attempt.alive();
-          return readStream(body, limitBytes, attempt);
+          return readStream(body, limitBytes, attempt, into);
         },
         { policy: this.#retry, signal, isTransient: isTransientAwsError },
       );
@@ -167,7 +189,7 @@ export class HealthImagingSource implements ImageSource {
       if (error instanceof EndpointError) throw error;
       if (isAwsNotFound(error))
         throw new EndpointError('input_not_found', `HealthImaging has no ${what}.`, { cause: error });
-      throw upstreamError('HealthImaging', action, what, error);
+      throw upstreamError('HealthImaging', action, what, error, await adviceWhenDenied(connection.client));
     }
   }
 }

@@ -3,6 +3,7 @@ import type { MedicalImagingClient } from '@aws-sdk/client-medical-imaging';
 import { abortError, EndpointError, throwIfAborted } from '../../errors.ts';
 import { isTransientAwsError, upstreamError } from '../aws-errors.ts';
 import { type Attempt, defaultRetryPolicy, type RetryPolicy, withRetry } from '../retry.ts';
+import { adviceWhenDenied } from './healthimaging-client.ts';
 
 /** An import job to run. */
 export interface ImportJob {
@@ -39,8 +40,9 @@ export async function runImportJob(
   const { datastoreId, jobName, clientToken } = job;
   const { signal, retry = defaultRetryPolicy, maxPollMs = 500, onStatus } = options;
   const call = <T>(action: string, send: (attempt: Attempt) => Promise<T>): Promise<T> =>
-    withRetry(send, { policy: retry, signal, isTransient: isTransientAwsError }).catch((error: unknown) => {
-      throw upstreamError('HealthImaging', action, `data store ${datastoreId}`, error);
+    withRetry(send, { policy: retry, signal, isTransient: isTransientAwsError }).catch(async (error: unknown) => {
+      const advice = await adviceWhenDenied(client);
+      throw upstreamError('HealthImaging', action, `data store ${datastoreId}`, error, advice);
     });
   const start = new StartDICOMImportJobCommand({
     datastoreId,

@@ -1,6 +1,7 @@
 import { EndpointError } from '../../errors.ts';
 import { DicomDataset, type ElementValue, type Tag } from '../../formats/dicom/dataset.ts';
 import { resolveVr, tagOf, tags, vrOf } from '../../formats/dicom/dictionary.ts';
+import type { ResolutionLevel } from '../image-source.ts';
 
 /** One frame of the metadata document: where to get it and what its decoded bytes must be. */
 export interface FrameDescription {
@@ -8,6 +9,8 @@ export interface FrameDescription {
   /** CRC-32 of the decoded little-endian frame at full resolution; undefined where the document has none. */
   readonly decodedCrc32: number | undefined;
   readonly decodedBytes: number | undefined;
+  /** All resolutions that the document lists, lowest first. */
+  readonly decodedLevels: readonly ResolutionLevel[];
 }
 
 export interface DocumentInstance {
@@ -91,7 +94,14 @@ function parseFrame(frame: Json): FrameDescription {
     id: frame.ID,
     decodedCrc32: wholeNumber(last?.Checksum),
     decodedBytes: wholeNumber(frame.FrameSizeInBytes),
+    decodedLevels: Array.isArray(levels) ? levels.flatMap(parseResolution) : [],
   };
+}
+
+function parseResolution(given: unknown): ResolutionLevel[] {
+  const { Width, Height, Checksum } = object(given, 'checksum');
+  const [width, height, crc32] = [Width, Height, Checksum].map(wholeNumber);
+  return width === undefined || height === undefined || crc32 === undefined ? [] : [{ width, height, crc32 }];
 }
 
 /** One level of attributes (keywords, or eight hex digits for private ones) as a data set. */

@@ -31,17 +31,27 @@ export const canEncodeHtj2k = (info: { bitsAllocated: number; samplesPerPixel: n
   (info.bitsAllocated === 8 && !info.signed && (info.samplesPerPixel === 1 || info.samplesPerPixel === 3)) ||
   (info.bitsAllocated === 16 && info.samplesPerPixel === 1);
 
+function words(pixels: Uint8Array): Uint16Array {
+  const { buffer, byteOffset, length } = pixels.byteOffset % 2 === 0 ? pixels : new Uint8Array(pixels);
+  return new Uint16Array(buffer, byteOffset, length >> 1);
+}
+
 function assertFits(pixels: Uint8Array, info: Htj2kFrameInfo, bits: number): void {
   if (bits === info.bitsAllocated) return;
-  const samples = info.bitsAllocated === 16 ? new Uint16Array(new Uint8Array(pixels).buffer) : pixels;
+  const samples = info.bitsAllocated === 16 ? words(pixels) : pixels;
   const shift = 32 - info.bitsAllocated;
   const low = info.signed ? -(2 ** (bits - 1)) : 0;
   const high = low + 2 ** bits - 1;
-  for (const raw of samples) {
+  let least = 0;
+  let greatest = 0;
+  for (let at = 0; at < samples.length; at++) {
+    const raw = samples[at] as number;
     const sample = info.signed ? (raw << shift) >> shift : raw;
-    if (sample < low || sample > high) {
-      throw new EndpointError('unprocessable_image', `A pixel lies outside the ${bits} bits that the image declares.`);
-    }
+    if (sample < least) least = sample;
+    if (sample > greatest) greatest = sample;
+  }
+  if (least < low || greatest > high) {
+    throw new EndpointError('unprocessable_image', `A pixel lies outside the ${bits} bits that the image declares.`);
   }
 }
 

@@ -5,8 +5,8 @@ import type { Readable } from 'node:stream';
 import { type Logger, loggableError } from '../../logger.ts';
 import { type CommitContext, commitImageSets } from '../import/commit-image-sets.ts';
 import type { NumberedInstance } from '../import/group-instances.ts';
-import { importFileTask } from '../import/import-file-task.ts';
 import { JobFailure } from '../import/input-files.ts';
+import { stageFile } from '../import/stage-file.ts';
 import { ServiceError } from '../service-error.ts';
 import type { WriteLocks } from '../write-locks.ts';
 import { writeParts } from './multipart-request.ts';
@@ -67,7 +67,7 @@ export async function storeInstances(
         }
         const target = join(staging, String(number));
         const input = { sourcePath: undefined, target, bytesPerFile: quotas.bytesPerFile };
-        const outcome = await pool.run(importFileTask, input, signal);
+        const outcome = await stageFile(pool, input, signal);
         if (outcome.kind === 'disk-full') throw diskIsFull();
         if (outcome.kind === 'failed') {
           results[number] = { kind: 'failed', reason: reasons.noSuchMedia };

@@ -1,4 +1,3 @@
-import { pipeline } from 'node:stream/promises';
 import type { Request, Response, Router } from 'express';
 import type { Catalog } from '../catalog.ts';
 import { imageSetArn } from '../identifiers.ts';
@@ -9,10 +8,10 @@ import type { ImageSetVersion } from '../records.ts';
 import { searchImageSets } from '../search.ts';
 import { notFound } from '../service-error.ts';
 import type { StoreService } from '../store-service.ts';
-import { frameShape, pageShape, parseId, parseShape, searchShape, versionShape } from '../wire.ts';
+import { pageShape, parseId, parseShape, searchShape, versionShape } from '../wire.ts';
 import { operation } from './respond.ts';
 
-/** Image sets: search, properties, documents, frames, deletion. */
+/** Image sets: search, properties, documents, deletion. */
 export function addImageSetRoutes(
   router: Router,
   service: StoreService,
@@ -93,21 +92,6 @@ export function addImageSetRoutes(
       // SDKs hand the bytes on as they are, although the header says gzip: their callers expect gzip.
       response.setHeader('Content-Encoding', 'gzip');
       sendBytes(response, document, 'application/json');
-    }),
-  );
-
-  router.post(
-    `${imageSetPath}/getImageFrame`,
-    operation(async (request, response) => {
-      const { datastoreId, imageSetId } = idsOf(request);
-      const { imageFrameId } = parseShape(frameShape, request.body ?? {}, 'imageFrameInformation');
-      const { content, lengthBytes } = await files.frame(datastoreId, imageSetId, imageFrameId);
-      if (Buffer.isBuffer(content)) {
-        sendBytes(response, content, 'application/octet-stream');
-        return;
-      }
-      response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': lengthBytes });
-      await pipeline(content, response);
     }),
   );
 

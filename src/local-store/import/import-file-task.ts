@@ -3,10 +3,10 @@ import {
   constants,
   copyFileSync,
   fstatSync,
-  fsyncSync,
   ftruncateSync,
   openSync,
   readFileSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { defineTask } from '../../compute/task.ts';
@@ -43,7 +43,7 @@ class Refusal extends Error {
 
 /**
  * Takes a file into the staging folder: the bytes as received (`.dcm`), its frames one behind the other (`.frames`)
- * and its attributes (`.json`), all flushed. What is wrong with the file is an outcome, not an error.
+ * and its attributes (`.json`). Nothing is flushed: see `stageFile`. What is wrong with the file is an outcome, not an error.
  */
 export async function importFile(input: ImportFileInput): Promise<FileOutcome> {
   try {
@@ -78,7 +78,7 @@ async function take(input: ImportFileInput): Promise<FileOutcome> {
     storedTransferSyntaxUid: stored.transferSyntaxUid,
     frames: stored.frames,
   };
-  writeFlushed(`${input.target}.json`, (descriptor) => writeAll(descriptor, Buffer.from(JSON.stringify(staged))));
+  writeFileSync(`${input.target}.json`, JSON.stringify(staged), { flag: 'wx', mode: 0o600 });
   return {
     kind: 'staged',
     instance: { ...uids, sopClassUid, warnings, patient, study, identityDigest: identityDigest(patient, study) },
@@ -107,7 +107,7 @@ function readReceived(bytes: Uint8Array): { file: Part10File; warnings: ImportWa
   }
 }
 
-/** Brings the file into the staging folder, flushed, and reads it from there: nobody can change it in between. */
+/** Brings the file into the staging folder and reads it from there: nobody can change it in between. */
 function receive({ sourcePath, target, bytesPerFile }: ImportFileInput): Uint8Array {
   const path = `${target}.dcm`;
   if (sourcePath !== undefined) {
@@ -123,7 +123,6 @@ function receive({ sourcePath, target, bytesPerFile }: ImportFileInput): Uint8Ar
     const { size } = fstatSync(descriptor);
     if (size > bytesPerFile) throw new Refusal(`The file is larger than ${bytesPerFile} bytes.`);
     if (size >= 2 ** 31) throw new Refusal('Files of 2 GiB and more are not taken.');
-    fsyncSync(descriptor);
     // A plain view: the `slice` of a Buffer shares memory where that of a Uint8Array copies.
     const { buffer, byteOffset, length } = readFileSync(descriptor);
     return new Uint8Array(buffer, byteOffset, length);
@@ -159,7 +158,6 @@ async function writeFrames(plan: FramePlan, path: string): Promise<StoredFrames>
       used = { ...plan, storage: 'uncompressed' };
       frames = await writeEach(used, descriptor);
     }
-    fsyncSync(descriptor);
     return { frames, transferSyntaxUid: storedSyntax(used) };
   } finally {
     closeSync(descriptor);
@@ -185,18 +183,8 @@ async function writeEach(plan: FramePlan, descriptor: number): Promise<StagedFra
   return frames;
 }
 
-function writeAll(descriptor: number, bytes: Uint8Array, position = 0): void {
+function writeAll(descriptor: number, bytes: Uint8Array, position: number): void {
   for (let at = 0; at < bytes.length; ) {
     at += writeSync(descriptor, bytes, at, bytes.length - at, position + at);
-  }
-}
-
-function writeFlushed(path: string, write: (descriptor: number) => void): void {
-  const descriptor = openSync(path, 'wx', 0o600);
-  try {
-    write(descriptor);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }

@@ -8,11 +8,11 @@ import { ServiceError } from '../service-error.ts';
 import type { WriteLocks } from '../write-locks.ts';
 import { type CommitContext, commitImageSets } from './commit-image-sets.ts';
 import type { NumberedInstance } from './group-instances.ts';
-import { importFileTask } from './import-file-task.ts';
 import { diskFull, type ImportQuotas, type InputFile, JobFailure, listInput } from './input-files.ts';
 import { type FileResult, type ImageSetSummary, writeJobOutput } from './job-output.ts';
 import type { ImportObjectStore } from './object-port.ts';
 import type { FileOutcome } from './outcome.ts';
+import { stageFile } from './stage-file.ts';
 
 export interface ImportContext extends CommitContext {
   readonly locks: WriteLocks;
@@ -76,7 +76,7 @@ async function importAll(
   const bucket = input.kind === 'objects' ? input.bucket : '';
   const results: FileResult[] = new Array(files.length);
   const staged: NumberedInstance[] = [];
-  await inParallel(files, context.pool.threads * 2, async (file, number) => {
+  await inParallel(files, context.pool.threads * 3, async (file, number) => {
     const outcome = await importFile(file, { number, bucket, staging, job }, context);
     if (outcome.kind === 'staged') staged.push({ number, instance: outcome.instance });
     else results[number] = { ...outcome, inputFile: file.name };
@@ -115,15 +115,8 @@ async function importFile(
     if (file.path === undefined) {
       await context.objects?.download(where.bucket, file.name, `${target}.dcm`, context.signal);
     }
-    const outcome = await context.pool.run(
-      importFileTask,
-      {
-        sourcePath: file.path,
-        target,
-        bytesPerFile: context.quotas.bytesPerFile,
-      },
-      context.signal,
-    );
+    const { bytesPerFile } = context.quotas;
+    const outcome = await stageFile(context.pool, { sourcePath: file.path, target, bytesPerFile }, context.signal);
     if (outcome.kind === 'disk-full') throw new JobFailure(diskFull);
     return outcome.kind === 'failed' ? failed('customer', outcome.exceptionType, outcome.message) : outcome;
   } catch (error) {

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import { decodeFrame } from '../../formats/dicom/frame-decoder.ts';
 import type { ImagePixelFormat } from '../../formats/dicom/image-pixel.ts';
 import { transferSyntax } from '../../formats/dicom/transfer-syntax.ts';
-import { decodeHtj2k } from '../../formats/htj2k/decoder.ts';
+import { useDecodedHtj2k } from '../../formats/htj2k/decoder.ts';
 import { encodeHtj2k } from '../../formats/htj2k/encoder.ts';
 import type { FramePlan } from './frame-plan.ts';
 import type { ImageFrameEntry, ResolutionChecksum } from './outcome.ts';
@@ -44,7 +44,7 @@ export async function storeFrame(plan: FramePlan, index: number): Promise<Stored
     if (receivedSyntaxUid !== transferSyntax.htj2kLosslessRpcl) {
       return { bytes: received, entry: entryOf(pixels, plan) };
     }
-    const { decompositions } = await decodeHtj2k(received, 0);
+    const decompositions = await useDecodedHtj2k(received, 0, undefined, (decoded) => decoded.decompositions);
     const lower = await lowerResolutions(received, format, decompositions);
     return { bytes: received, entry: entryOf(pixels, plan, lower) };
   }
@@ -57,9 +57,13 @@ export async function storeFrame(plan: FramePlan, index: number): Promise<Stored
     signed: format.pixelRepresentation === 1,
     bitsStored: declaredBits(format, range.fitsBitsStored),
   });
-  const decoded = await decodeHtj2k(encoded);
-  if (Buffer.compare(decoded.pixels, pixels) !== 0) throw new InexactFrame();
-  const lower = await lowerResolutions(encoded, format, decoded.decompositions);
+  // Compared where the codec wrote it: a copy would cost as much as the comparison.
+  const { isExact, decompositions } = await useDecodedHtj2k(encoded, 0, undefined, (decoded) => ({
+    isExact: Buffer.compare(decoded.pixels, pixels) === 0,
+    decompositions: decoded.decompositions,
+  }));
+  if (!isExact) throw new InexactFrame();
+  const lower = await lowerResolutions(encoded, format, decompositions);
   return { bytes: encoded, entry: entryOf(pixels, plan, lower, range) };
 }
 
@@ -95,8 +99,12 @@ async function lowerResolutions(
   const checksums: ResolutionChecksum[] = [];
   let side = Math.ceil(Math.min(rows, columns) / 2);
   for (let level = 1; level <= decompositions && side >= lowestListedSide; level++) {
-    const { pixels, width, height } = await decodeHtj2k(encoded, level);
-    checksums.unshift({ Width: width, Height: height, Checksum: crc32(pixels) });
+    const checksum = await useDecodedHtj2k(encoded, level, undefined, ({ pixels, width, height }) => ({
+      Width: width,
+      Height: height,
+      Checksum: crc32(pixels),
+    }));
+    checksums.unshift(checksum);
     side = Math.ceil(side / 2);
   }
   return checksums;

@@ -1,3 +1,4 @@
+import { FrameMemory } from '../../connectors/frame-memory.ts';
 import type { EncodedFrame, SourceInstance, SourceSeries } from '../../connectors/image-source.ts';
 import { mapWithLimit } from '../../connectors/map-with-limit.ts';
 import { EndpointError } from '../../errors.ts';
@@ -137,10 +138,12 @@ async function decodePlanes(planes: readonly Plane[], context: ExecutionContext)
   // Decoding overlaps fetching: until the last frame is here it counts as fetch, what is left after that as decode.
   const start = performance.now();
   let fetchedAt = start;
+  const free: FrameMemory[] = [];
   try {
     await mapWithLimit(planes, framesInFlight, async (plane, k) => {
+      const memory = free.pop() ?? new FrameMemory();
       try {
-        const encoded = await plane.slice.instance.readFrame(plane.slice.frameIndex, signal);
+        const encoded = await plane.slice.instance.readFrame(plane.slice.frameIndex, signal, memory);
         fetchedAt = performance.now();
         const byteOffset = k * sliceBytes;
         const { slope, intercept } = plane.lut ? { slope: 1, intercept: 0 } : plane.slice;
@@ -157,6 +160,7 @@ async function decodePlanes(planes: readonly Plane[], context: ExecutionContext)
         controller.abort(error);
         throw error;
       }
+      free.push(memory);
     });
   } finally {
     context.clock.add('fetch', fetchedAt - start);

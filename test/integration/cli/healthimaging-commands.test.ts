@@ -10,6 +10,7 @@ import {
   type MedicalImagingClient,
   SearchImageSetsCommand,
 } from '@aws-sdk/client-medical-imaging';
+import { decode } from 'fast-png';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { S3ImportObjects } from '../../../src/connectors/s3/s3-import-objects.ts';
 import { readPart10 } from '../../../src/formats/dicom/part10-reader.ts';
@@ -82,13 +83,15 @@ describe('dicomize', () => {
     const datastoreId = await filledDatastore('pages', 53);
     const out = join(scratch.path, 'dicomized');
     const where = ['--datastore', datastoreId, '--endpoint-url', store.url, '-o', out];
-    const { code, out: report } = await run(['dicomize', ...where, '--study', '2.25.1000', '--png']);
+    const { code, out: report } = await run(['dicomize', ...where, '--study', '2.25.1000', '--png', '--level', '1']);
     expect(code).toBe(0);
     expect(report.imageSets).toHaveLength(53);
     const files = readdirSync(out, { recursive: true, encoding: 'utf8' });
     const written = files.filter((file) => file.endsWith('.dcm'));
     expect(written).toHaveLength(106);
     expect(files.filter((file) => file.endsWith('.png'))).toHaveLength(106);
+    const picture = decode(readFileSync(join(out, files.find((file) => file.endsWith('.png')) as string)));
+    expect([picture.width, picture.height]).toEqual([32, 24]);
     expect(files.filter((file) => file.endsWith('.partial'))).toEqual([]);
     const source = readPart10(readFileSync(join(scratch.path, 'pages', '7-1.dcm')));
     const result = readPart10(readFileSync(join(out, written.find((file) => file.includes('2.25.7.7.1')) as string)));
@@ -108,6 +111,7 @@ describe('dicomize', () => {
       out: { error: { code: 'input_not_found' } },
     });
     expect((await run(['dicomize', ...where])).code).toBe(2);
+    expect((await run(['dicomize', ...where, '--all', '--level', '2'])).code).toBe(2);
   });
 });
 

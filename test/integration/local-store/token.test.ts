@@ -1,5 +1,8 @@
 import { CreateDatastoreCommand, ListDatastoresCommand, SearchImageSetsCommand } from '@aws-sdk/client-medical-imaging';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { findImageSets } from '../../../src/connectors/healthimaging/find-image-sets.ts';
+import { HealthImagingSource } from '../../../src/connectors/healthimaging/healthimaging-source.ts';
+import { runImportJob } from '../../../src/connectors/healthimaging/import-job.ts';
 import { scratchFolder, sdkClient, startStore } from '../../support/local-store/running-store.ts';
 
 const scratch = scratchFolder();
@@ -28,6 +31,31 @@ it('takes signatures of the JS SDK that were made with the token as secret acces
 it('refuses signatures made with another key, also where the request is right', async () => {
   await expect(store.client.send(new ListDatastoresCommand({}))).rejects.toMatchObject(denied);
   await expect(store.client.send(new CreateDatastoreCommand({ datastoreName: 'x' }))).rejects.toMatchObject(denied);
+});
+
+it('is no matter of roles to the connectors: they name the token', async () => {
+  const { signal } = new AbortController();
+  const datastoreId = '0'.repeat(32);
+  const source = new HealthImagingSource({
+    endpoint: store.url,
+    credentials: { accessKeyId: 'local', secretAccessKey: 'another' },
+    maxSockets: 1,
+  });
+  const job = { datastoreId, jobName: 'j', clientToken: 'c', roleArn: 'arn:aws:iam::000000000000:role/r' };
+  const uris = { inputUri: 'file:///in/', outputUri: 'file:///out/' };
+  for (const refused of [
+    () => source.open({ datastoreId, imageSetId: datastoreId }, { signal }),
+    () => findImageSets(store.client, datastoreId, undefined, { signal }),
+    () => runImportJob(store.client, { ...job, ...uris }, { signal }),
+  ]) {
+    const error = await refused().then(
+      () => undefined,
+      (thrown: Error) => thrown,
+    );
+    expect(error).toMatchObject({ code: 'upstream_failed', message: expect.stringContaining('STORE_TOKEN') });
+    expect(error?.message).not.toContain('role');
+  }
+  await source.close();
 });
 
 it('takes the token as a bearer, before any body is read', async () => {

@@ -82,7 +82,7 @@ export class KillCampaign {
       await this.#import(run);
       const update = this.#updateOne(run);
       // From the first write to well after the last one.
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * (run % 2 === 0 ? 60 : 400)));
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * (run % 4 < 2 ? 60 : 400)));
       await this.#noteEnded();
       if (this.#ended.size < this.#jobs.length) this.#report.killsDuringImports += 1;
       await this.kill();

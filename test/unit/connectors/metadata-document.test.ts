@@ -104,14 +104,19 @@ describe('parseMetadataDocument', () => {
     expect(instanceOf({}, { StoredTransferSyntaxUID: uid }).transferSyntaxUid).toBe('1.2.840.10008.1.2.4.202');
   });
 
-  it('gives the checksum of the full resolution', () => {
+  it('gives the checksum of the full resolution, and of those that tell their size', () => {
     const frame = {
       ID: 'f',
       FrameSizeInBytes: 8,
-      PixelDataChecksumFromBaseToFullResolution: [{ Checksum: 1 }, { Checksum: 4_294_967_295 }],
+      PixelDataChecksumFromBaseToFullResolution: [{ Checksum: 1 }, { Width: 2, Height: 2, Checksum: 4_294_967_295 }],
     };
     expect(instanceOf({}, { ImageFrames: [frame] }).frames).toEqual([
-      { id: 'f', decodedCrc32: 4_294_967_295, decodedBytes: 8 },
+      {
+        id: 'f',
+        decodedCrc32: 4_294_967_295,
+        decodedBytes: 8,
+        decodedLevels: [{ width: 2, height: 2, crc32: 4_294_967_295 }],
+      },
     ]);
   });
 
@@ -136,6 +141,7 @@ describe('parseMetadataDocument', () => {
       expect(attributes.number(tags.Rows)).toBe(512);
       expect(transferSyntaxUid).toBe('1.2.840.10008.1.2.4.202');
       expect(frames).toEqual([expect.objectContaining({ decodedBytes: 524_288, decodedCrc32: expect.any(Number) })]);
+      expect(frames[0]?.decodedLevels.map(({ width }) => width)).toEqual([128, 256, 512]);
     }
   });
 });
