@@ -101,8 +101,9 @@ async function measure(peer: Peer, figures: Figures): Promise<void> {
   note('cold load and first answer, in a row', 'ms', median(inARow.slice(0, loadsInARow)));
 }
 
+/** Compilers at run time, Java's and V8's, have settled only after some thousands of requests. */
 async function warm(peer: Peer): Promise<void> {
-  await loadTest(peer.call(0), Math.min(500, requests), 8, (body) => peer.check(body));
+  await loadTest(peer.call(0), 3 * requests, 8, (body) => peer.check(body));
   const { status } = await send(peer.call(0));
   if (status !== 200) throw new Error(`${peer.name} is not well after its warm-up`);
 }
