@@ -5,11 +5,13 @@ import { type Peer, treePssMegabytes } from './peers/peer.ts';
 import { startMultiModelServer, startTorchServe } from './peers/python-peers.ts';
 import { type BenchResult, type BenchRow, median } from './table.ts';
 
-const loadsInARow = 20;
+const loadsInARow = Number(process.env.PEERS_LOADS ?? 20);
 const concurrencies = [1, 8, 64];
 const requests = Number(process.env.PEERS_REQUESTS ?? 2000);
 /** Models that memory is measured at; TorchServe's need 300 MB each. */
 const memoryCounts = (process.env.PEERS_MODELS ?? '1,10,50').split(',').map(Number);
+/** Servers to measure, by their names in lower case; all without it. */
+const only = process.env.PEERS_ONLY?.toLowerCase().split(',');
 const recoverWithinMs = 20_000;
 
 /** Figures of one peer, by their names. */
@@ -29,10 +31,11 @@ export async function peers(rounds: number): Promise<BenchResult> {
     ['Multi-Model-Server', () => startMultiModelServer(python)],
     ['TorchServe', () => startTorchServe(python)],
   ];
+  const wanted = starts.filter(([name]) => only?.includes(name.toLowerCase()) ?? true);
   const all = new Map<string, Figures>();
   const missing = new Set<string>();
   for (let round = 1; round <= rounds; round++) {
-    for (const [name, start] of round % 2 === 1 ? starts : [...starts].reverse()) {
+    for (const [name, start] of round % 2 === 1 ? wanted : [...wanted].reverse()) {
       const peer = missing.has(name) ? undefined : await start();
       if (!peer) {
         missing.add(name);
@@ -101,8 +104,9 @@ async function measure(peer: Peer, figures: Figures): Promise<void> {
   note('cold load and first answer, in a row', 'ms', median(inARow.slice(0, loadsInARow)));
 }
 
+/** Compilers at run time, Java's and V8's, have settled only after some thousands of requests. */
 async function warm(peer: Peer): Promise<void> {
-  await loadTest(peer.call(0), Math.min(500, requests), 8, (body) => peer.check(body));
+  await loadTest(peer.call(0), 3 * requests, 8, (body) => peer.check(body));
   const { status } = await send(peer.call(0));
   if (status !== 200) throw new Error(`${peer.name} is not well after its warm-up`);
 }

@@ -14,6 +14,7 @@ const benches: Record<string, (rounds: number) => Promise<BenchResult>> = {
   'model-load': async (rounds) => (await import('./model-load.ts')).modelLoad(rounds),
   peers: async (rounds) => (await import('./peers.ts')).peers(rounds),
   'sagemaker-zipf': async (rounds) => (await import('./sagemaker-zipf.ts')).sagemakerZipf(rounds),
+  'zipf-peers': async (rounds) => (await import('./zipf-peers.ts')).zipfPeers(rounds),
   'whole-request': async (rounds) => (await import('./whole-request.ts')).wholeRequest(rounds),
 };
 

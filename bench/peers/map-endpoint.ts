@@ -15,6 +15,7 @@ export async function startMapEndpoint(models: number): Promise<Peer> {
   const call = (model: number): Call => inferCall(endpoint.url, `m${model}`);
   return {
     name: 'map-endpoint',
+    url: endpoint.url,
     pid: endpoint.pid,
     load: async (model) => {
       await sendWell({ url: `${endpoint.url}/v2/repository/models/m${model}/load` });
@@ -32,29 +33,32 @@ export async function startMapEndpoint(models: number): Promise<Peer> {
   };
 }
 
+/** Head of a request in binary of the Open Inference Protocol for {@link payload}. */
+export const inferHead = Buffer.from(
+  JSON.stringify({
+    inputs: [{ name: 'x', shape: [256], datatype: 'FP32', parameters: { binary_data_size: payload.length } }],
+    outputs: [{ name: 'y', parameters: { binary_data: true } }],
+  }),
+);
+
 function inferCall(url: string, model: string): Call {
-  const head = Buffer.from(
-    JSON.stringify({
-      inputs: [{ name: 'x', shape: [256], datatype: 'FP32', parameters: { binary_data_size: payload.length } }],
-      outputs: [{ name: 'y', parameters: { binary_data: true } }],
-    }),
-  );
   return {
     url: `${url}/v2/models/${model}/infer`,
-    headers: { 'content-type': 'application/octet-stream', 'inference-header-content-length': head.length },
-    body: Buffer.concat([head, payload]),
+    headers: { 'content-type': 'application/octet-stream', 'inference-header-content-length': inferHead.length },
+    body: Buffer.concat([inferHead, payload]),
   };
 }
 
-/** An unpacked bundle that is served by its tensors alone: y = x, 256 floats. */
+/** The files of a bundle that is served by its tensors alone: y = x, 256 floats. */
+export const identityBundle: Readonly<Record<string, Buffer>> = {
+  'configs/inference.json': Buffer.from('{}'),
+  'configs/metadata.json': Buffer.from(JSON.stringify({ name: 'identity', version: '1' })),
+  'map.json': Buffer.from('{"tensorsOnly": true}'),
+  'models/model.onnx': onnxModel({ dims: [256] }),
+};
+
 function writeIdentity(dir: string): void {
-  const files = {
-    'configs/inference.json': '{}',
-    'configs/metadata.json': JSON.stringify({ name: 'identity', version: '1' }),
-    'map.json': '{"tensorsOnly": true}',
-    'models/model.onnx': onnxModel({ dims: [256] }),
-  };
-  for (const [path, content] of Object.entries(files)) {
+  for (const [path, content] of Object.entries(identityBundle)) {
     mkdirSync(dirname(join(dir, path)), { recursive: true });
     writeFileSync(join(dir, path), content);
   }

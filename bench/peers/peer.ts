@@ -7,6 +7,7 @@ import type { Call } from './load-client.ts';
 /** A model server with identity models of 1 KB. */
 export interface Peer {
   readonly name: string;
+  readonly url: string;
   readonly pid: number;
   /** Loads the n-th model; resolves when it can be called. */
   load(model: number): Promise<void>;

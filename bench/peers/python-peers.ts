@@ -7,7 +7,8 @@ import { ZipFile } from 'yazl';
 import { sendWell, untilWell } from './load-client.ts';
 import { freePorts, type Peer, payload, processTree, startGroup, stopGroup } from './peer.ts';
 
-const handler = `def handle(data, context):
+/** The same bytes back; `identity.py`. */
+export const identityHandler = `def handle(data, context):
     if data is None:
         return None
     return [bytes(row.get("body") or row.get("data")) for row in data]
@@ -28,7 +29,7 @@ export async function startMultiModelServer(python: string | undefined): Promise
   if (program === undefined) return undefined;
   const dir = mkdtempSync(join(tmpdir(), 'bench-mms-'));
   mkdirSync(join(dir, 'model'));
-  writeFileSync(join(dir, 'model', 'identity.py'), handler);
+  writeFileSync(join(dir, 'model', 'identity.py'), identityHandler);
   writeFileSync(join(dir, 'log4j.properties'), 'log4j.rootLogger=ERROR\n');
   const [port] = (await freePorts(1)) as [number];
   const url = `http://127.0.0.1:${port}`;
@@ -50,6 +51,7 @@ export async function startMultiModelServer(python: string | undefined): Promise
   await ready(`${url}/ping`, child);
   return {
     name: 'Multi-Model-Server 1.1.11',
+    url,
     pid: child.pid as number,
     load: async (model) => {
       const body = Buffer.from(JSON.stringify({ model_name: `m${model}`, url: join(dir, 'model') }));
@@ -99,6 +101,7 @@ export async function startTorchServe(python: string | undefined): Promise<Peer 
   await ready(`${url}/ping`, child);
   return {
     name: 'TorchServe 0.12',
+    url,
     pid: child.pid as number,
     load: async (model) => {
       const query = `url=identity.mar&model_name=m${model}&initial_workers=1&synchronous=true`;
@@ -140,7 +143,7 @@ async function modelArchive(): Promise<Buffer> {
   };
   const zip = new ZipFile();
   zip.addBuffer(Buffer.from(JSON.stringify(manifest)), 'MAR-INF/MANIFEST.json');
-  zip.addBuffer(Buffer.from(handler), 'identity.py');
+  zip.addBuffer(Buffer.from(identityHandler), 'identity.py');
   zip.end();
   return await buffer(zip.outputStream);
 }

@@ -50,6 +50,8 @@ interface Loaded {
   readonly version: string;
 }
 
+type LoadedBundle = { readonly bundle: CompiledBundle } & Pick<Loaded, 'mapJson'>;
+
 /** A request without its body: where the images are and where the results go. */
 type ImagingRequest = Omit<InvocationRequest, 'inputs' | 'model'> & { readonly inputs: readonly InputReference[] };
 
@@ -116,7 +118,7 @@ export class ModelHandler implements Handler {
   }
 
   async #runTensors(call: TensorCall, context: HandlerContext, index: number): Promise<HandlerResult> {
-    if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
+    if (!this.#loaded || !context.network) throw notInitialized();
     return await runTensors(call, {
       network: context.network,
       context,
@@ -133,48 +135,23 @@ export class ModelHandler implements Handler {
    * @throws EndpointError `invalid_request`, `conflict`, `forbidden`
    */
   async plan(request: HandlerRequest, context: PlanContext): Promise<BackgroundPlan> {
-    if (!this.#loaded) throw new EndpointError('internal', 'The handler is not initialized.');
-    const { bundle, mapJson } = this.#loaded;
-    if (!bundle) throw takesTensorsOnly();
-    const imaging = await parseRequest(request, '');
-    bundle.checkClicks(pointLabelsOf(imaging.prompts));
-    return await planBackground({
-      inputs: imaging.inputs,
-      prompts: imaging.prompts,
-      outputUri: imaging.output?.uri,
-      publish: publishTargets(imaging.publish),
-      inferenceId: imaging.inferenceId ?? inferenceIdOf(request),
-      bundle,
-      mapJson,
-      model: { name: context.systemProperties.model_name, sha256: context.manifest.sha256 },
-      sinks: this.#options.sinks,
-      signal: context.signal,
-    });
+    const bundle = this.#bundle();
+    return await planBackground(this.#wanted(await parseRequest(request, ''), request, bundle, context));
   }
 
   async #handleOne(request: HandlerRequest, context: HandlerContext): Promise<HandlerResult> {
-    if (!this.#loaded || !context.network) throw new EndpointError('internal', 'The handler is not initialized.');
-    const { bundle, mapJson } = this.#loaded;
-    if (!bundle) throw takesTensorsOnly();
+    if (!context.network) throw notInitialized();
+    const bundle = this.#bundle();
     const delivery = deliveryOf(request.headers.accept);
     const imaging = await parseRequest(request, context.scratchDir);
-    bundle.checkClicks(pointLabelsOf(imaging.prompts));
+    const wanted = this.#wanted(imaging, request, bundle, context);
     const progress = this.#progressOf(imaging, request.background);
     const { answer, files } = await runImagingJob({
-      inputs: imaging.inputs,
-      prompts: imaging.prompts,
-      outputUri: imaging.output?.uri,
-      publish: publishTargets(imaging.publish),
-      inferenceId: imaging.inferenceId ?? inferenceIdOf(request),
-      bundle,
-      mapJson,
-      model: { name: context.systemProperties.model_name, sha256: context.manifest.sha256 },
+      ...wanted,
       network: context.network,
       pool: this.#options.pool,
       sources: this.#options.sources,
-      sinks: this.#options.sinks,
       publishers: this.#options.publishers,
-      signal: context.signal,
       scratchDir: context.scratchDir,
       elapsedMs: context.waitedMs,
       warnings: context.warnings,
@@ -192,6 +169,30 @@ export class ModelHandler implements Handler {
     return await deliverAnswer(answer, files, { delivery, maxBytes, scratchDir: context.scratchDir });
   }
 
+  /** Throws EndpointError `invalid_request` for a model that is served by its tensors alone. */
+  #bundle(): LoadedBundle {
+    if (!this.#loaded) throw notInitialized();
+    const { bundle, mapJson } = this.#loaded;
+    if (!bundle) throw takesTensorsOnly();
+    return { bundle, mapJson };
+  }
+
+  /** What a request asks for, whether it is planned or run. Throws EndpointError for clicks that the bundle can't take. */
+  #wanted(imaging: ImagingRequest, request: HandlerRequest, loaded: LoadedBundle, context: PlanContext) {
+    loaded.bundle.checkClicks(pointLabelsOf(imaging.prompts));
+    return {
+      ...loaded,
+      inputs: imaging.inputs,
+      prompts: imaging.prompts,
+      outputUri: imaging.output?.uri,
+      publish: publishTargets(imaging.publish),
+      inferenceId: imaging.inferenceId ?? inferenceIdOf(request),
+      model: { name: context.systemProperties.model_name, sha256: context.manifest.sha256 },
+      sinks: this.#options.sinks,
+      signal: context.signal,
+    };
+  }
+
   #progressOf(imaging: ImagingRequest, plan: BackgroundPlan | undefined): ProgressWriter | undefined {
     if ((imaging.mode === 'background') !== (plan !== undefined)) {
       const message = '"mode": "background" is for single requests by HTTP; this one came another way. Leave it out.';
@@ -201,6 +202,8 @@ export class ModelHandler implements Handler {
     return plan && sink && new ProgressWriter(sink, plan.prefixUri, plan);
   }
 }
+
+const notInitialized = (): EndpointError => new EndpointError('internal', 'The handler is not initialized.');
 
 const takesTensorsOnly = (): EndpointError =>
   new EndpointError('invalid_request', 'This model takes tensors only: send a request of the Open Inference Protocol.');

@@ -8,16 +8,18 @@ import { createConnectors } from '../connectors/drivers.ts';
 import type { FileTransfers } from '../connectors/file-transfers.ts';
 import { asEndpointError, EndpointError } from '../errors.ts';
 import { HandlerCatalog } from '../handlers/catalog.ts';
-import { runHandler } from '../handlers/handler-runner.ts';
 import { createLogger, type Logger, loggableError } from '../logger.ts';
 import { SessionNetworks } from '../sessions/session-client.ts';
 import { continueTrace } from '../tracing/span-recorder.ts';
 import { JobCancels } from './job-cancels.ts';
+import { serveFront } from './process-loop.ts';
 import type { Errand, FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
+import { runHandlerJob } from './run-handler-job.ts';
 import { warmUp } from './warm-up.ts';
 
-type PrepareMessage = Extract<ToPipeline, { type: 'prepare' }>;
+/** What shared processes alone are told. */
+type OwnMessage = Extract<ToPipeline, { type: 'errand' | 'stop-errand' | 'discard' }>;
 
 interface Running {
   readonly catalog: HandlerCatalog;
@@ -64,22 +66,12 @@ function configure(settings: PipelineSettings): void {
     settings,
     logger,
   };
-  send({ type: 'ready' });
-  warmUp(pool, wanted.signal).catch((thrown: unknown) => {
-    if (!wanted.signal.aborted) logger.warn({ error: loggableError(thrown) }, 'the codec could not be warmed up');
+  setImmediate(() => {
+    // threads are started when the front knows that it can send jobs
+    warmUp(pool, wanted.signal).catch((thrown: unknown) => {
+      if (!wanted.signal.aborted) logger.warn({ error: loggableError(thrown) }, 'the codec could not be warmed up');
+    });
   });
-}
-
-async function prepare({ catalog, logger }: Running, message: PrepareMessage): Promise<void> {
-  const { id, model, signature } = message;
-  try {
-    send({ type: 'prepared', id, model: await catalog.prepare(model, signature) });
-  } catch (thrown) {
-    const error = asEndpointError(thrown);
-    if (error.code === 'internal')
-      logger.error({ error: loggableError(thrown), model: model.name }, 'initialize failed');
-    send({ type: 'unprepared', id, error: error.toJSON() });
-  }
 }
 
 async function doErrand(
@@ -133,67 +125,54 @@ async function run({ catalog, networks, settings, logger }: Running, job: Pipeli
   const { jobId, model } = job;
   const { signal, requests } = cancels.open(job);
   if (job.slot) slots.offered(model.key, job.slot);
-  try {
-    const handler = await catalog.handlerOf(model);
-    const items = await runHandler(handler, requests, {
-      systemProperties: { model_dir: model.dir, gpu_id: null, model_name: model.name },
-      manifest: { sha256: model.digest },
-      signal,
-      deadline: job.deadline,
-      scratchDir: job.scratchDir,
-      waitedMs: job.waitedMs,
-      warnings: job.warnings,
-      span: continueTrace(job.trace, (record) => send({ type: 'span', jobId, record })),
-      network: networks.networkOf(model.key, job.signature, settings.workers + 1, settings.gainsFromBatches),
-      progress: (fraction, phase) => send({ type: 'progress', jobId, fraction, phase }),
-      writing: (prefixUri) => send({ type: 'writing', jobId, prefixUri }),
-    });
-    send({ type: 'result', jobId, items });
-  } catch (thrown) {
-    const error = asEndpointError(thrown);
-    if (error.code === 'internal') logger.error({ error: loggableError(thrown), model: model.name }, 'job failed');
-    send({ type: 'failed', jobId, error: error.toJSON() });
-  } finally {
-    slots.takeBack();
-    cancels.close(jobId);
-  }
+  await runHandlerJob(job, {
+    requests,
+    signal,
+    send,
+    handler: () => catalog.handlerOf(model),
+    network: networks.networkOf(model.key, job.signature, settings.workers + 1, settings.gainsFromBatches),
+    span: continueTrace(job.trace, (record) => send({ type: 'span', jobId, record })),
+    writing: (prefixUri) => send({ type: 'writing', jobId, prefixUri }),
+    errorOf: (thrown) => logged(logger, thrown, 'job failed', model.name),
+  });
+  slots.takeBack();
+  cancels.close(jobId);
 }
 
-process.on('message', (received) => {
-  const message = received as ToPipeline;
-  if (message.type === 'configure') {
-    configure(message.settings);
-    return;
-  }
-  if (!running) return;
-  switch (message.type) {
-    case 'prepare':
-      void prepare(running, message);
-      break;
-    case 'job':
-      wanted.abort();
-      void run(running, message.job);
-      break;
-    case 'cancel':
-      cancels.cancel(message.jobId, message.index, EndpointError.fromBody(message.error));
-      break;
-    case 'granted':
-      slots.granted(message.id, message.grant);
-      break;
-    case 'refused':
-      slots.refused(message.id, message.error);
-      break;
-    case 'errand':
-      void answerErrand(running, message.id, message.errand);
-      break;
-    case 'stop-errand':
-      stops.get(message.id)?.abort(EndpointError.fromBody(message.error));
-      break;
-    case 'discard':
-      void discard(running, message.prefixUri);
-      break;
-  }
-});
+/** The error for the caller; one that nobody foresaw is logged. */
+function logged(logger: Logger, thrown: unknown, what: string, model: string): EndpointError {
+  const error = asEndpointError(thrown);
+  if (error.code === 'internal') logger.error({ error: loggableError(thrown), model }, what);
+  return error;
+}
 
-// The front is gone: nobody can take an answer any more.
-process.on('disconnect', () => process.exit(0));
+function configured(): Running {
+  if (!running) throw new EndpointError('internal', 'A pipeline process was given work before its settings.');
+  return running;
+}
+
+serveFront<OwnMessage>({
+  send,
+  slots,
+  configure,
+  prepare: ({ model, signature }) => configured().catalog.prepare(model, signature),
+  prepareErrorOf: (thrown, { model }) => logged(configured().logger, thrown, 'initialize failed', model.name),
+  run: (job) => {
+    wanted.abort();
+    return run(configured(), job);
+  },
+  cancel: (jobId, index, reason) => cancels.cancel(jobId, index, reason),
+  receive: (message) => {
+    switch (message.type) {
+      case 'errand':
+        void answerErrand(configured(), message.id, message.errand);
+        break;
+      case 'stop-errand':
+        stops.get(message.id)?.abort(EndpointError.fromBody(message.error));
+        break;
+      case 'discard':
+        void discard(configured(), message.prefixUri);
+        break;
+    }
+  },
+});

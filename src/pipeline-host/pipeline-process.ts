@@ -26,6 +26,11 @@ export interface PipelineProcessOptions {
   readonly logger: Logger;
   /** Milliseconds that a cancelled job has to end by itself before the process is killed. */
   readonly cancelGraceMs: number;
+  /**
+   * Milliseconds in which a process must say that it has heard of a cancellation, or be killed: it never yields, and no
+   * grace would end its job. Default: it need not say so.
+   */
+  readonly cancelHeardMs?: number;
   /** Given each span that the process records of its job. */
   readonly onSpan: (record: SpanRecord) => void;
   /** Called once, when the process is gone; `leftPrefixUris` is where its job was writing. */
@@ -56,6 +61,7 @@ export class PipelineProcess {
   readonly #grants = new Map<number, SlotGrant>();
   readonly ready: Promise<void>;
   #job: (Pending<readonly JobItem[]> & { readonly jobId: number; readonly traceId: string | undefined }) | undefined;
+  #deafTimer: NodeJS.Timeout | undefined;
   #spansLeft = 0;
   #onProgress: ((fraction: number, phase: string) => void) | undefined;
   readonly #writingPrefixUris = new Set<string>();
@@ -124,8 +130,10 @@ export class PipelineProcess {
     this.#onProgress = onProgress;
     let killTimer: NodeJS.Timeout | undefined;
     const cancel = (): void => {
+      const { cancelGraceMs, cancelHeardMs } = this.#options;
       this.#send({ type: 'cancel', jobId: job.jobId, error: asEndpointError(signal.reason).toJSON() });
-      killTimer = setTimeout(() => this.kill(), this.#options.cancelGraceMs);
+      killTimer = setTimeout(() => this.kill(), cancelGraceMs);
+      if (cancelHeardMs !== undefined) this.#deafTimer = setTimeout(() => this.kill(), cancelHeardMs);
     };
     signal.addEventListener('abort', cancel, { once: true });
     this.#send({ type: 'job', job: this.#withSlot(job) });
@@ -135,6 +143,7 @@ export class PipelineProcess {
     } finally {
       signal.removeEventListener('abort', cancel);
       clearTimeout(killTimer);
+      clearTimeout(this.#deafTimer);
       this.#job = undefined;
       this.#onProgress = undefined;
       if (!this.#exited) this.#writingPrefixUris.clear();
@@ -205,6 +214,9 @@ export class PipelineProcess {
         break;
       case 'progress':
         if (this.#job?.jobId === message.jobId) this.#onProgress?.(message.fraction, message.phase);
+        break;
+      case 'cancelling':
+        if (this.#job?.jobId === message.jobId) clearTimeout(this.#deafTimer);
         break;
       case 'writing':
         this.#writingPrefixUris.add(message.prefixUri);

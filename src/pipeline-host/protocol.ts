@@ -98,6 +98,8 @@ export type FromPipeline =
   | { readonly type: 'result'; readonly jobId: number; readonly items: readonly JobItem[] }
   | { readonly type: 'failed'; readonly jobId: number; readonly error: ErrorBody }
   | { readonly type: 'progress'; readonly jobId: number; readonly fraction: number; readonly phase: string }
+  /** The process has heard of a cancellation: its event loop turns. Processes of custom code say so. */
+  | { readonly type: 'cancelling'; readonly jobId: number }
   /** The job is about to write under this prefix; should the process die, another one removes what it left. */
   | { readonly type: 'writing'; readonly jobId: number; readonly prefixUri: string }
   | {

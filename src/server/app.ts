@@ -25,6 +25,7 @@ import { containerRouter } from './sagemaker/container.ts';
 import { modelsRouter } from './sagemaker/models.ts';
 import { storeProxy } from './store-proxy.ts';
 import { requireToken } from './tokens.ts';
+import { under } from './under.ts';
 
 export interface AppOptions {
   readonly logger: Logger;
@@ -62,13 +63,13 @@ export function createApp(options: AppOptions): Express {
   app.use(requestSpan(options.tracer));
   app.use(accessLog(options.logger));
   if (options.local) app.use(hostGuard(options.local.host), storeProxy(options.local.storeUrl));
-  app.use(probesRouter(health));
+  app.use(under(['/healthz', '/readyz'], probesRouter(health)));
   app.get('/metrics', async (_request, response) => {
     const text = await options.metrics.text();
     response.setHeader('content-type', options.metrics.contentType);
     response.end(text);
   });
-  app.use(descriptionRouter(routes));
+  app.use(under(['/openapi.json', '/docs'], descriptionRouter(routes)));
   app.use((request, _response, next) => {
     if (health.draining && request.method === 'POST') {
       throw new EndpointError('overloaded', 'The server is shutting down.');
@@ -76,13 +77,13 @@ export function createApp(options: AppOptions): Express {
     next();
   });
   app.use(['/invocations', '/endpoints'], requireToken(options.authToken, 'This endpoint'));
-  app.use(containerRouter(options));
-  app.use(modelsRouter(options));
-  if (options.asyncJobs) app.use(invokeEndpointAsyncRouter(options.asyncJobs));
+  app.use(under(['/ping', '/invocations', '/execution-parameters'], containerRouter(options)));
+  app.use(under(['/models'], modelsRouter(options)));
+  if (options.asyncJobs) app.use(under(['/endpoints'], invokeEndpointAsyncRouter(options.asyncJobs)));
   app.use('/v2', oipRouter(options));
   if (options.local) {
-    app.use(invokeEndpointStreamRouter(options));
-    app.use(invokeEndpointRouter(invoker));
+    app.use(under(['/endpoints'], invokeEndpointStreamRouter(options)));
+    app.use(under(['/endpoints'], invokeEndpointRouter(invoker)));
   }
   app.use((request) => {
     throw new EndpointError('invalid_request', `${request.method} on this path is not part of the API.`);

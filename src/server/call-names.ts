@@ -41,15 +41,23 @@ export const healthImagingCalls: readonly NamedRoute[] = [
 
 /** Names calls by method and path; undefined for what is none of the routes. */
 export function callNames(routes: readonly NamedRoute[]): (method: string, path: string) => NamedCall | undefined {
-  const known = routes.map(({ method, path, operation }) => {
+  const byStart = new Map<string, { readonly expression: RegExp; readonly call: NamedCall }[]>();
+  for (const { method, path, operation } of routes) {
     const pattern = path.split(/\{[^}]+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
     // The Open Inference Protocol's clients leave a "/" in a model's name as it is.
     const value = path.startsWith('/v2/') ? '.+' : '[^/]+';
-    return { method: method.toUpperCase(), expression: new RegExp(`^${pattern.join(value)}/?$`), operation, path };
-  });
+    const known = { expression: new RegExp(`^${pattern.join(value)}/?$`), call: { operation, route: path } };
+    const start = startOf(method.toUpperCase(), path);
+    byStart.set(start, [...(byStart.get(start) ?? []), known]);
+  }
   return (method, path) => {
-    const asked = method === 'HEAD' ? 'GET' : method;
-    const found = known.find((route) => route.method === asked && route.expression.test(path));
-    return found && { operation: found.operation, route: found.path };
+    const start = startOf(method === 'HEAD' ? 'GET' : method, path);
+    return byStart.get(start)?.find(({ expression }) => expression.test(path))?.call;
   };
+}
+
+/** Method and first segment, which no route leaves open: few routes have them in common. */
+function startOf(method: string, path: string): string {
+  const end = path.indexOf('/', 1);
+  return `${method} ${end < 0 ? path : path.slice(0, end)}`;
 }

@@ -1,5 +1,5 @@
 import { request as httpRequest } from 'node:http';
-import { Router } from 'express';
+import type { RequestHandler } from 'express';
 import { EndpointError } from '../errors.ts';
 
 /** First path segments of HealthImaging's API (field-facts §1.3), and of its DICOMweb. */
@@ -12,10 +12,9 @@ const hopByHop = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgr
  *
  * @param storeUrl - `http://127.0.0.1:port` of the store
  */
-export function storeProxy(storeUrl: string): Router {
+export function storeProxy(storeUrl: string): RequestHandler {
   const target = new URL(storeUrl);
-  const router = Router();
-  router.use((request, response, next) => {
+  return function storeProxyMiddleware(request, response, next) {
     if (!storePaths.test(request.url)) {
       next();
       return;
@@ -38,6 +37,5 @@ export function storeProxy(storeUrl: string): Router {
     });
     response.on('close', () => upstream.destroy());
     request.pipe(upstream);
-  });
-  return router;
+  };
 }

@@ -179,6 +179,8 @@ describe.skipIf(!hasShared)('InvokeEndpointAsync', () => {
     const accepted = await Promise.all(
       Array.from({ length: 4 }, () => submit({ Body: Buffer.from(bodyOf({ model: 'full' })) })),
     );
+    const metrics = async (): Promise<string> => await (await fetch(`${endpoint.url}/metrics`)).text();
+    expect(await metrics()).toMatch(/^map_endpoint_async_backlog 2$/m); // as many run as there are pipelines
     endpoint.process.kill('SIGTERM');
     await once(endpoint.process, 'exit');
     for (const { FailureLocation } of accepted) expect(existsSync(pathOf(FailureLocation))).toBe(false);
@@ -189,5 +191,6 @@ describe.skipIf(!hasShared)('InvokeEndpointAsync', () => {
       // ../shared/README.md: 8,812 voxels by MONAI.
       expect(Math.abs((read<Answer>(OutputLocation).measurements[0]?.voxels ?? 0) - 8812)).toBeLessThanOrEqual(36);
     }
+    expect(await metrics()).toMatch(/^map_endpoint_async_backlog 0$/m);
   });
 });

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { imageFiles } from '../support/dockerfile.ts';
 import { errorOf, startTestContainer, startTestEndpoint, type TestEndpoint } from '../support/endpoint.ts';
 import { addHandler, call } from '../support/handler-models.ts';
 import { isRoot } from '../support/root.ts';
@@ -63,6 +64,22 @@ describe('map-endpoint new-handler', () => {
     expect(run('new-handler', join(folder, 'map.json')).code).toBe(2);
     expect(run('new-handler', folder, '--form', 'python').code).toBe(2);
     expect(run('new-handler', '--help').output).toContain('Examples:');
+  });
+
+  it('works in the image, laid out as the Dockerfile does', () => {
+    const image = join(dir, 'image');
+    for (const [from, to] of imageFiles) {
+      mkdirSync(dirname(join(image, to)), { recursive: true });
+      if (from === 'node_modules') symlinkSync(join(root, from), join(image, to));
+      else cpSync(join(root, from), join(image, to), { recursive: true });
+    }
+    const folder = join(dir, 'from-image');
+    const [node, program] = [process.execPath, join(image, 'dist/cli/map-endpoint.js')];
+    const { status, stdout, stderr } = spawnSync(node, [program, 'new-handler', folder, '--json'], {
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([0, '']);
+    expect(JSON.parse(stdout)).toEqual({ dir: folder, files: ['code/handler.mjs', 'map.json'] });
   });
 
   it('writes handlers that hold against the published types, which refuse what is wrong', () => {

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import subprocess
+import zipfile
 
 import highdicom
 import nibabel
@@ -211,3 +212,52 @@ def test_ahi_to_dicom_interface_reads_the_study(endpoint, abdomen, shared):
         shape = (source.Rows, source.Columns)
         pixels = np.frombuffer(ds["PixelData"].value, dtype=source.pixel_array.dtype).reshape(shape)
         assert np.array_equal(pixels, source.pixel_array)
+
+
+@pytest.fixture(scope="session")
+def streamed(pack_model, shared):
+    return pack_model(shared / "models" / "spleen_ct_demo", "streamed", ALL_OUTPUTS)
+
+
+# InvokeEndpointWithResponseStream has no TargetModel: the request itself names its model.
+def test_response_stream_tells_its_progress_and_ends_with_the_answer(runtime, abdomen, streamed):
+    response = runtime.invoke_endpoint_with_response_stream(
+        EndpointName="imaging",
+        ContentType="application/json",
+        Accept="application/jsonlines",
+        Body=json.dumps({"model": streamed, "inputs": [abdomen]}),
+    )
+    assert response["ContentType"] == "application/jsonlines"
+    parts = [event["PayloadPart"]["Bytes"] for event in response["Body"]]
+    *progress, answer = [json.loads(line) for line in b"".join(parts).splitlines()]
+    assert len(parts) > len(progress) > 0
+    fractions = [line["progress"]["fraction"] for line in progress]
+    assert fractions == sorted(fractions) and all(0 <= fraction <= 1 for fraction in fractions)
+    # ../shared/README.md: spleen_ct_demo on ct-abdomen-30 gives 9,745 voxels.
+    assert abs(answer["measurements"][0]["voxels"] - 9745) <= 0.0001 * 122 * 101 * 30
+    (segmentation,) = [each for each in answer["outputs"] if each["type"] == "dicom-seg"]
+    assert highdicom.seg.segread(io.BytesIO(base64.b64decode(segmentation["base64"]))).number_of_segments == 1
+
+
+def test_response_stream_carries_an_answer_as_it_is(runtime, abdomen, streamed):
+    response = runtime.invoke_endpoint_with_response_stream(
+        EndpointName="imaging",
+        ContentType="application/json",
+        Accept="application/zip",
+        Body=json.dumps({"model": streamed, "inputs": [abdomen]}),
+    )
+    body = b"".join(event["PayloadPart"]["Bytes"] for event in response["Body"])
+    names = zipfile.ZipFile(io.BytesIO(body)).namelist()
+    assert {"result.json", "dicom-seg.dcm"} <= set(names)
+
+
+def test_response_stream_fails_before_it_begins_with_the_error_of_the_model(runtime, abdomen):
+    with pytest.raises(ClientError) as failed:
+        runtime.invoke_endpoint_with_response_stream(
+            EndpointName="imaging",
+            ContentType="application/json",
+            Accept="application/jsonlines",
+            Body=json.dumps({"model": "absent", "inputs": [abdomen]}),
+        )
+    assert failed.value.response["Error"]["Code"] == "ModelError"
+    assert failed.value.response["OriginalStatusCode"] == 404

@@ -11,6 +11,8 @@ export interface SimulatorOptions {
   readonly archivesDir: string;
   /** Folder under which the container looks for models: `/opt/ml/models`, or what stands for it. */
   readonly modelsRoot: string;
+  /** Models that are kept loaded at most, whatever the server would take. Default: as many as it takes. */
+  readonly room?: number;
 }
 
 /** One answered invocation. */
@@ -39,6 +41,8 @@ interface Entry {
   loading: Promise<void> | undefined;
   unloading: Promise<void> | undefined;
   isLoaded: boolean;
+  /** Whether it counts among those that there is room for: from before its load to the end of its unload. */
+  hasPlace: boolean;
   users: number;
   lastUse: number;
 }
@@ -116,6 +120,7 @@ export class SageMakerSimulator {
       loading: undefined,
       unloading: undefined,
       isLoaded: false,
+      hasPlace: false,
       users: 0,
       lastUse: 0,
     };
@@ -146,6 +151,10 @@ export class SageMakerSimulator {
       await rm(archive);
     }
     for (const startedAt = performance.now(); performance.now() - startedAt < giveUpMs; ) {
+      if (!this.#takePlace(entry)) {
+        await this.#makeRoom(entry);
+        continue;
+      }
       const response = await fetch(`${this.#options.url}/models`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'x-amzn-sagemaker-target-model': entry.target },
@@ -162,6 +171,14 @@ export class SageMakerSimulator {
       await this.#makeRoom(entry);
     }
     throw new Error(`${entry.target} could not be loaded`);
+  }
+
+  /** False when all places are taken by others. */
+  #takePlace(entry: Entry): boolean {
+    if (entry.hasPlace) return true;
+    const taken = [...this.#entries.values()].filter(({ hasPlace }) => hasPlace).length;
+    entry.hasPlace = taken < (this.#options.room ?? Infinity);
+    return entry.hasPlace;
   }
 
   /** Unloads the least recently used other model that nobody uses; waits a moment where there is none. */
@@ -182,6 +199,7 @@ export class SageMakerSimulator {
       this.counts.unloads++;
     })().finally(() => {
       entry.unloading = undefined;
+      entry.hasPlace = false;
     });
     await entry.unloading;
   }

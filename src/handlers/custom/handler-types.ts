@@ -66,7 +66,10 @@ export interface InitializeContext {
 
 /** What a call is given besides the requests. */
 export interface HandlerContext extends InitializeContext {
-  /** Aborted on deadline, client gone, unload. What still runs five seconds later is killed. */
+  /**
+   * Aborted on deadline, client gone, unload. What still runs five seconds later is killed; what does not come back to
+   * its event loop, and so can't hear of it, at once.
+   */
   readonly signal: AbortSignal;
   /** Epoch milliseconds after which the answer is worthless. */
   readonly deadline: number;
@@ -92,15 +95,15 @@ export interface HandlerContext extends InitializeContext {
 /**
  * A handler: `handle`, or `inference` with `preprocess` and `postprocess` around it. As a class (exported as default, or
  * as the only one), or as functions of the module. Each may be async. The answers are as many as the requests, in order.
+ *
+ * `Prepared` is what `preprocess` gives, `Inferred` what `inference` gives: the author's own.
  */
-export interface Handler {
+export interface Handler<Prepared = unknown, Inferred = unknown> {
   /** Called once, before any request; a throw fails the load. */
   initialize?(context: InitializeContext): MaybePromise<void>;
-  preprocess?(requests: readonly HandlerRequest[], context: HandlerContext): unknown;
-  // biome-ignore lint/suspicious/noExplicitAny: what preprocess gives is the author's own
-  inference?(data: any, context: HandlerContext): unknown;
-  // biome-ignore lint/suspicious/noExplicitAny: what inference gives is the author's own
-  postprocess?(data: any, context: HandlerContext): MaybePromise<readonly HandlerResult[]>;
+  preprocess?(requests: readonly HandlerRequest[], context: HandlerContext): MaybePromise<Prepared>;
+  inference?(data: Prepared, context: HandlerContext): MaybePromise<Inferred>;
+  postprocess?(data: Inferred, context: HandlerContext): MaybePromise<readonly HandlerResult[]>;
   handle?(requests: readonly HandlerRequest[], context: HandlerContext): MaybePromise<readonly HandlerResult[]>;
 }
 

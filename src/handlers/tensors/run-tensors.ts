@@ -1,4 +1,4 @@
-import { headerLengthHeader, parseOipRequest, sagemakerBinaryType } from '../../api/oip.ts';
+import { headerLengthHeader, sagemakerBinaryType } from '../../api/oip.ts';
 import type { Network } from '../../imaging/network.ts';
 import type { HandlerContext, HandlerResult } from '../contract.ts';
 import { readInputs } from './read-inputs.ts';
@@ -22,7 +22,7 @@ export interface RunTensorsOptions {
 export async function runTensors(call: TensorCall, options: RunTensorsOptions): Promise<HandlerResult> {
   const { network, context } = options;
   const startedAt = performance.now();
-  const request = parseOipRequest(call.json);
+  const { request } = call;
   const wanted = wantedOutputs(request, network);
   const inputs = readInputs(request.inputs, call.binary, network);
   const readAt = performance.now();

@@ -42,6 +42,7 @@ const fromCustom = z.discriminatedUnion('type', [
   z.object({ type: z.literal('result'), jobId: id, items: z.array(item) }),
   z.object({ type: z.literal('failed'), jobId: id, error }),
   z.object({ type: z.literal('progress'), jobId: id, fraction: z.number().min(0).max(1), phase: text }),
+  z.object({ type: z.literal('cancelling'), jobId: id }),
   z.object({ type: z.literal('acquire'), id, modelKey: text }),
   z.object({ type: z.literal('withdraw'), id }),
   z.object({ type: z.literal('release'), grantId: id, outcome: z.enum(['done', 'lost', 'abandoned']) }),

@@ -27,6 +27,8 @@ export interface CustomProcessOptions {
   readonly runBundle: (request: BundleMessage['request'], id: number) => Promise<JobItem>;
 }
 
+/** A handler that has not come back to its event loop after this is taken for one that never will. */
+const cancelHeardMs = 500;
 /** Memory of a busy process is read this often at most. */
 const measureEveryMs = 500;
 
@@ -57,6 +59,7 @@ export class CustomProcess {
       slots: onlyOf(model.key, options.slots),
       logger,
       cancelGraceMs: options.cancelGraceMs,
+      cancelHeardMs,
       onSpan: () => undefined,
       onExit: () => undefined,
       child: this.#child,

@@ -158,7 +158,7 @@ describe('a process of its own', () => {
     expect((await call(endpoint, 'greedy')).json()).toBe(0);
   });
 
-  it('is killed when a handler never yields, after its deadline', async () => {
+  it('is killed at its deadline when a handler never yields', async () => {
     deploy(
       'stuck',
       `export function handle(requests) { if (requests[0].body.length > 0) for (;;); return ['well']; }`,
@@ -170,7 +170,8 @@ describe('a process of its own', () => {
     const startedAt = performance.now();
     const answer = await call(endpoint, 'stuck', 'x');
     expect([answer.status, errorIn(answer).code]).toEqual([504, 'deadline_exceeded']);
-    expect(performance.now() - startedAt).toBeLessThan(8000);
+    // One that yields would have five seconds more: SageMaker would have hung up by then.
+    expect(performance.now() - startedAt).toBeLessThan(5000);
     expect((await call(endpoint, 'stuck')).text).toBe('well');
   });
 
@@ -179,7 +180,11 @@ describe('a process of its own', () => {
       'listens',
       `import { setTimeout } from 'node:timers/promises';
        export async function handle(requests, context) {
-         if (requests[0].body.length > 0) await setTimeout(60_000, undefined, { signal: context.signal });
+         try {
+           if (requests[0].body.length > 0) await setTimeout(60_000, undefined, { signal: context.signal });
+         } finally {
+           if (context.signal.aborted) await setTimeout(1000); // it tidies up
+         }
          return [process.pid];
        }`,
       { files: { 'map.json': '{ "inference": { "timeoutSeconds": 1 } }' } },

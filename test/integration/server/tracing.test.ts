@@ -49,10 +49,10 @@ describe('with a collector', () => {
     await collector?.close();
   });
 
-  /** The spans of a trace, once the request's own has come (it ends last). */
-  async function spansOf(id: string): Promise<Map<string, CollectedSpan>> {
+  /** The spans of a trace, once the one that ends last has come: the request's own, but for work that outlives it. */
+  async function spansOf(id: string, last = 'POST /invocations'): Promise<Map<string, CollectedSpan>> {
     const own = () => collector.spans.filter((span) => span.traceId === id);
-    await vi.waitFor(() => expect(own().map(({ name }) => name)).toContain('POST /invocations'), { timeout: 10_000 });
+    await vi.waitFor(() => expect(own().map(({ name }) => name)).toContain(last), { timeout: 10_000 });
     return new Map(own().map((span) => [span.name, span]));
   }
 
@@ -158,6 +158,64 @@ describe('with a collector', () => {
       pipeline: 'handler',
       bundle_inference: 'pipeline',
     });
+  });
+
+  it('shows the work of a background request in the trace of the request, which is answered before', async () => {
+    const id = '5af7651916cd43dd8448eb211c80319c';
+    const response = await invoke(
+      { ...good(), mode: 'background', inferenceId: 'traced-background' },
+      { traceparent: `00-${id}-${callerSpan}-01` },
+    );
+    expect(response.status, await response.clone().text()).toBe(202);
+    const spans = await spansOf(id, 'background');
+    expect(treeOf(spans)).toMatchObject({
+      load: 'POST /invocations',
+      background: 'POST /invocations',
+      queue: 'background',
+      pipeline: 'background',
+      bundle_inference: 'pipeline',
+      write: 'pipeline',
+    });
+    const [request, work] = ['POST /invocations', 'background'].map((name) => spans.get(name) as CollectedSpan);
+    expect(Number(attribute(request as CollectedSpan, 'http.response.status_code'))).toBe(202);
+    expect(BigInt(work?.endTimeUnixNano ?? 0)).toBeGreaterThan(BigInt(request?.endTimeUnixNano ?? 0));
+    expect(work?.status.code ?? 0).toBe(0);
+  });
+
+  it('makes the work of an asynchronous invocation a trace of its own, failed where it fails', async () => {
+    const caller = '6af7651916cd43dd8448eb211c80319c';
+    const submit = async (body: object): Promise<void> => {
+      const response = await fetch(`${endpoint.url}/endpoints/imaging/async-invocations`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          'x-amzn-sagemaker-content-type': 'application/json',
+          traceparent: `00-${caller}-${callerSpan}-01`,
+        },
+        body: JSON.stringify(body),
+      });
+      expect(response.status, await response.clone().text()).toBe(202);
+    };
+    await submit({ ...good(), model: 'spleen' });
+    await submit({ ...good(), model: 'absent' });
+    const jobs = () => collector.spans.filter(({ name }) => name === 'async job');
+    await vi.waitFor(() => expect(jobs()).toHaveLength(2), { timeout: 20_000 });
+    const failures = jobs().map((span) => attribute(span, 'error.type'));
+    expect(failures.sort()).toEqual(['model_not_found', undefined]);
+    const done = jobs().find((span) => attribute(span, 'error.type') === undefined) as CollectedSpan;
+    expect(done.parentSpanId || undefined).toBeUndefined();
+    expect(done.traceId).not.toBe(caller);
+    expect(attribute(done, 'map_endpoint.model')).toBe('spleen');
+    const steps = collector.spans.filter(({ traceId: own }) => own === done.traceId);
+    expect(treeOf(new Map(steps.map((span) => [span.name, span])))).toMatchObject({
+      load: 'async job',
+      queue: 'async job',
+      pipeline: 'async job',
+      bundle_inference: 'pipeline',
+    });
+    // The call itself is answered with its 202, in the caller's trace.
+    const own = await spansOf(caller, 'POST /endpoints/{endpoint}/async-invocations');
+    expect([...own.keys()]).toEqual(['POST /endpoints/{endpoint}/async-invocations']);
   });
 
   it('marks what failed, with its code', async () => {

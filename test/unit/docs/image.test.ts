@@ -1,26 +1,14 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { finalStage, imageFiles, instructions } from '../../support/dockerfile.ts';
 
 const at = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
 const read = (path: string): string => readFileSync(at(path), 'utf8');
 
-/** Instructions of a Dockerfile: continued lines joined, comments dropped. */
-const instructions = read('docker/Dockerfile')
-  .split('\n')
-  .filter((line) => !line.startsWith('#'))
-  .join('\n')
-  .replaceAll('\\\n', ' ')
-  .split('\n')
-  .filter((line) => line.trim() !== '')
-  .map((line) => {
-    const [, name = '', rest = ''] = /^(\S+)\s+(.*)$/.exec(line.trim()) ?? [];
-    return { name, rest: rest.replace(/\s+/g, ' ') };
-  });
-
-/** Instructions of the stage that becomes the image. */
-const final = instructions.slice(instructions.findLastIndex(({ name }) => name === 'FROM') + 1);
-const one = (name: string): string => final.filter((each) => each.name === name).map(({ rest }) => rest)[0] ?? '';
+const one = (name: string): string => finalStage.filter((each) => each.name === name).map(({ rest }) => rest)[0] ?? '';
 
 describe('docker/Dockerfile', () => {
   it("carries SageMaker's two capability labels", () => {
@@ -36,12 +24,12 @@ describe('docker/Dockerfile', () => {
 
   it('runs as a user without rights, last of all set', () => {
     expect(one('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/);
-    const userAt = final.findIndex(({ name }) => name === 'USER');
-    expect(final.slice(userAt).map(({ name }) => name)).not.toContain('COPY');
+    const userAt = finalStage.findIndex(({ name }) => name === 'USER');
+    expect(finalStage.slice(userAt).map(({ name }) => name)).not.toContain('COPY');
   });
 
   it('copies into the image only what the build made or git tracks', () => {
-    for (const { rest } of final.filter(({ name }) => name === 'COPY')) {
+    for (const { rest } of finalStage.filter(({ name }) => name === 'COPY')) {
       const [source = '', ...more] = rest.split(' ');
       if (source.startsWith('--from=build')) continue;
       for (const path of [source, ...more.slice(0, -1)]) expect(existsSync(at(path)), path).toBe(true);
@@ -54,6 +42,23 @@ describe('docker/Dockerfile', () => {
     for (const path of copied.flatMap(({ rest }) => rest.split(' ').slice(0, -1))) {
       expect(allowed, `${path} is kept out by .dockerignore`).toContain(path);
     }
+  });
+});
+
+describe('the image', () => {
+  it('holds what the program reads beside its code', () => {
+    const root = fileURLToPath(at(''));
+    const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.ts'),
+    );
+    const wanted = files.flatMap((file) => {
+      const path = join(root, 'src', file);
+      const urls = readFileSync(path, 'utf8').matchAll(/new URL\('(\.\.\/[^']+)', import\.meta\.url\)/g);
+      return [...urls].map(([, url]) => relative(root, fileURLToPath(new URL(url as string, `file://${path}`))));
+    });
+    const outside = wanted.filter((path) => !path.startsWith('src'));
+    expect(outside).toContain('samples/handlers');
+    for (const path of outside) expect(imageFiles.get(path.split('/')[0] as string), path).toBeDefined();
   });
 });
 

@@ -303,4 +303,22 @@ describe('a request of tensors', () => {
     expect(await tensorCall({ ...imaging, headers: { 'content-type': 'application/zip' } })).toBeUndefined();
     await expect(tensorCall({ ...imaging, body: Buffer.from('{') })).rejects.toMatchObject(refused('not valid JSON'));
   });
+
+  it('checks what stands before tensors in binary once, and takes another request for another', async () => {
+    const head = (name: string) => JSON.stringify({ inputs: [{ name, datatype: 'UINT8', shape: [1], ...size }] });
+    const size = { parameters: { binary_data_size: 1 } };
+    const send = async (text: string, byte: number) =>
+      await tensorCall({
+        headers: { 'inference-header-content-length': String(text.length) },
+        requestId: 'r',
+        protocol: 'oip',
+        body: Buffer.concat([Buffer.from(text), Buffer.of(byte)]),
+      });
+    const [first, again, other] = [await send(head('x'), 1), await send(head('x'), 2), await send(head('y'), 3)];
+    expect(again?.request).toBe(first?.request);
+    expect([first, again, other].map((each) => each?.binary[0])).toEqual([1, 2, 3]);
+    expect(other?.request.inputs[0]?.name).toBe('y');
+    const wrong = head('x').replace('"UINT8"', '8');
+    for (let n = 0; n < 2; n++) await expect(send(wrong, 1)).rejects.toMatchObject({ code: 'invalid_request' });
+  });
 });
