@@ -39,7 +39,7 @@ async function askMonai(cases: readonly TransformCase[]): Promise<Answer[]> {
       images: Object.fromEntries(Object.entries(one.images).map(([key, spec]) => [key, encode(madeImage(spec))])),
     }));
     await writeFile(asked, JSON.stringify(encoded));
-    await promisify(execFile)(python as string, [script, asked, answered], { timeout: 500_000 });
+    await promisify(execFile)(python as string, [script, asked, answered], { timeout: 1_500_000 });
     return JSON.parse(await readFile(answered, 'utf8')) as Answer[];
   } finally {
     await rm(dir, { recursive: true, force: true });
@@ -112,7 +112,7 @@ describe.skipIf(!python)(`transforms equal MONAI’s for ${runs} random argument
   let answers: Answer[] = [];
   beforeAll(async () => {
     answers = await askMonai(drawn.flatMap(({ cases }) => cases));
-  }, 600_000);
+  }, 1_600_000);
 
   it.each(drawn)('$name', async ({ name, cases }) => {
     const first = drawn
