@@ -46,19 +46,14 @@ def write(path, image):
     }
 
 
-def is_a(transform, target):
-    return transform.get("_target_", "").split(".")[-1] == target
-
-
-def saves_nothing(compose):
-    """Takes the writing out: it is not judged, and MONAI has no writer for what some bundles save (nuclei: `.json`)."""
-    for transform in compose["transforms"]:
-        if is_a(transform, "SaveImaged"):
-            transform["_disabled_"] = True
-
-
-def loads(compose):
-    return any(is_a(transform, "LoadImaged") for transform in compose["transforms"])
+def components(value, target):
+    """Every component of a kind in a configuration, wherever it stands: transforms may be in a list that another one names."""
+    if isinstance(value, dict):
+        if str(value.get("_target_", "")).split(".")[-1] == target:
+            yield value
+        value = list(value.values())
+    for item in value if isinstance(value, list) else []:
+        yield from components(item, target)
 
 
 def answer(job):
@@ -66,9 +61,11 @@ def answer(job):
     parser = ConfigParser()
     parser.read_config(sorted(glob.glob(f"{bundle}/configs/inference.json") + glob.glob(f"{bundle}/configs/inference.yaml"))[0])
     parser.update({"bundle_root": bundle, "output_dir": f"{out}/saved", "device": "$torch.device('cpu')"})
-    saves_nothing(parser.get("postprocessing"))
+    # Writing is not judged, and MONAI has no writer for what some bundles save (nuclei: `.json`).
+    for saver in components(parser.config, "SaveImaged"):
+        saver["_disabled_"] = True
     data = dict(job["data"])
-    if not loads(parser.get("preprocessing")):  # the bundle's dataset gives it arrays: of a patch of a slide, channels first
+    if not any(components(parser.config, "LoadImaged")):  # the bundle's dataset gives it arrays: of a patch of a slide, channels first
         data = {key: monai.transforms.LoadImage(image_only=True, ensure_channel_first=True)(path) for key, path in data.items()}
     from_ = time.perf_counter()
     data = parser.get_parsed_content("preprocessing")(data)
