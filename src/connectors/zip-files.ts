@@ -1,4 +1,3 @@
-import { createWriteStream } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Transform } from 'node:stream';
@@ -8,6 +7,7 @@ import { type Entry, openPromise, type ZipFile } from 'yauzl';
 import { EndpointError, throwIfAborted } from '../errors.ts';
 import type { ImageFile } from './image-files.ts';
 import { isIgnorable } from './image-files.ts';
+import { intoFile } from './into-file.ts';
 
 export interface ZipLimits {
   readonly maxEntries: number;
@@ -73,7 +73,7 @@ async function unpackEntry(
       done(length > budgetBytes ? tooLarge('more unpacked bytes than is allowed') : null, chunk);
     },
   });
-  await pipeline(source, check, createWriteStream(target, { mode: 0o600 }), { signal });
+  await intoFile(target, { mode: 0o600 }, (file) => pipeline(source, check, file, { signal }));
   if (crc !== entry.crc32 || length !== entry.uncompressedSize) {
     throw new EndpointError(
       'unprocessable_image',

@@ -1,8 +1,8 @@
-import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { EndpointError } from '../../errors.ts';
 import type { AllowedUris } from '../allowed-uris.ts';
+import { intoFile } from '../into-file.ts';
 import { readStream } from '../read-stream.ts';
 import { type Attempt, defaultRetryPolicy, type RetryPolicy, withRetry } from '../retry.ts';
 import { watched } from '../watched.ts';
@@ -85,14 +85,8 @@ export class DicomWebClient {
     limitBytes: number,
   ): Promise<DicomWebAnswer<undefined>> {
     return await this.#call(root, request, async (body, attempt) => {
-      await pipeline(
-        body,
-        watched(attempt, limitBytes, () => tooLarge(limitBytes)),
-        createWriteStream(path, { mode: 0o600 }),
-        {
-          signal: attempt.signal,
-        },
-      );
+      const watch = watched(attempt, limitBytes, () => tooLarge(limitBytes));
+      await intoFile(path, { mode: 0o600 }, (file) => pipeline(body, watch, file, { signal: attempt.signal }));
       return undefined;
     });
   }

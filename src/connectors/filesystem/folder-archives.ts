@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { lstat, mkdir, readdir, realpath, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { EndpointError, throwIfAborted } from '../../errors.ts';
+import { intoFile } from '../into-file.ts';
 
 /** The `StoredArchive` of the model cache's port. */
 interface StoredArchive {
@@ -135,7 +136,7 @@ async function copyFolder(from: string, to: string, signal: AbortSignal): Promis
 }
 
 async function copyFile(from: string, to: string, signal: AbortSignal): Promise<void> {
-  await pipeline(createReadStream(from), createWriteStream(to, { flags: 'wx', mode: 0o600 }), { signal });
+  await intoFile(to, { flags: 'wx', mode: 0o600 }, (file) => pipeline(createReadStream(from), file, { signal }));
 }
 
 function gone(): EndpointError {

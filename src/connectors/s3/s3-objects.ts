@@ -1,4 +1,3 @@
-import { createWriteStream } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
@@ -7,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { EndpointError } from '../../errors.ts';
 import { awsStatus, isAwsNotFound, isTransientAwsError, upstreamError } from '../aws-errors.ts';
+import { intoFile } from '../into-file.ts';
 import { readStream } from '../read-stream.ts';
 import { type Attempt, defaultRetryPolicy, type RetryPolicy, withRetry } from '../retry.ts';
 import { watched } from '../watched.ts';
@@ -103,11 +103,8 @@ export class S3Objects {
       if ((expected ?? 0) > options.limitBytes) throw tooLarge(options.limitBytes);
       const onAbort = () => void body.destroy(new Error('aborted'));
       attempt.signal.addEventListener('abort', onAbort, { once: true });
-      await pipeline(
-        body,
-        watched(attempt, options.limitBytes, () => tooLarge(options.limitBytes)),
-        createWriteStream(path),
-      );
+      const watch = watched(attempt, options.limitBytes, () => tooLarge(options.limitBytes));
+      await intoFile(path, {}, (file) => pipeline(body, watch, file));
       const { size } = await stat(path);
       if (expected !== undefined && size !== expected) throw new Error('aborted');
     }).catch(async (error: unknown) => {

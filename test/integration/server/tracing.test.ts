@@ -84,7 +84,7 @@ describe('with a collector', () => {
       preprocess: 'bundle_inference',
       inference: 'bundle_inference',
       postprocess: 'bundle_inference',
-      result_to_segmentation: 'pipeline',
+      result_to_findings: 'pipeline',
       dicom_seg_writer: 'pipeline',
       json_writer: 'pipeline',
       png_writer: 'pipeline',

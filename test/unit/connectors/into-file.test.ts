@@ -1,0 +1,39 @@
+import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { afterAll, expect, it } from 'vitest';
+import { intoFile } from '../../../src/connectors/into-file.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'into-file-'));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+it('writes a file', async () => {
+  const path = join(dir, 'whole');
+  await intoFile(path, { mode: 0o600 }, (file) => pipeline(Readable.from(['one', 'two']), file));
+  expect(readFileSync(path, 'utf8')).toBe('onetwo');
+});
+
+it('is done with the file when it fails, so that what is removed stays away', async () => {
+  const paths = Array.from({ length: 40 }, (_, n) => join(dir, `cut-${n}`));
+  await Promise.all(
+    paths.map(async (path) => {
+      const none = createReadStream(join(dir, 'none'));
+      await expect(intoFile(path, { flags: 'wx' }, (file) => pipeline(none, file))).rejects.toMatchObject({
+        code: 'ENOENT',
+      });
+      await rm(path, { force: true });
+    }),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(paths.filter(existsSync)).toEqual([]);
+});
+
+it('leaves a file alone that is there already', async () => {
+  const path = join(dir, 'whole');
+  const write = intoFile(path, { flags: 'wx' }, (file) => pipeline(Readable.from(['other']), file));
+  await expect(write).rejects.toMatchObject({ code: 'EEXIST' });
+  expect(readFileSync(path, 'utf8')).toBe('onetwo');
+});
