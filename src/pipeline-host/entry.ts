@@ -16,7 +16,6 @@ import { serveFront } from './process-loop.ts';
 import type { Errand, FromPipeline, PipelineJob, PipelineSettings, ToPipeline } from './protocol.ts';
 import { RemoteSlots } from './remote-slots.ts';
 import { runHandlerJob } from './run-handler-job.ts';
-import { warmUp } from './warm-up.ts';
 
 /** What shared processes alone are told. */
 type OwnMessage = Extract<ToPipeline, { type: 'errand' | 'stop-errand' | 'discard' }>;
@@ -52,8 +51,6 @@ const cancels = new JobCancels();
 /** Errands by their id. */
 const stops = new Map<number, AbortController>();
 let running: Running | undefined;
-/** The first job has come. */
-const wanted = new AbortController();
 
 function configure(settings: PipelineSettings): void {
   const pool = new ThreadPool(settings.threads);
@@ -66,12 +63,6 @@ function configure(settings: PipelineSettings): void {
     settings,
     logger,
   };
-  setImmediate(() => {
-    // threads are started when the front knows that it can send jobs
-    warmUp(pool, wanted.signal).catch((thrown: unknown) => {
-      if (!wanted.signal.aborted) logger.warn({ error: loggableError(thrown) }, 'the codec could not be warmed up');
-    });
-  });
 }
 
 async function doErrand(
@@ -157,10 +148,7 @@ serveFront<OwnMessage>({
   configure,
   prepare: ({ model, signature }) => configured().catalog.prepare(model, signature),
   prepareErrorOf: (thrown, { model }) => logged(configured().logger, thrown, 'initialize failed', model.name),
-  run: (job) => {
-    wanted.abort();
-    return run(configured(), job);
-  },
+  run: (job) => run(configured(), job),
   cancel: (jobId, index, reason) => cancels.cancel(jobId, index, reason),
   receive: (message) => {
     switch (message.type) {

@@ -100,7 +100,7 @@ describe('memory', () => {
 
 describe('a network that gives NaN', () => {
   it('never becomes ready: the request is refused, nothing of it stays, and WARM_UP=false loads it', async () => {
-    const nan = onnxModel({ operator: 'Acosh', dims: [1, 1, 16, 16, 16] });
+    const nan = onnxModel({ operator: 'Acosh', dims: window });
     const endpoint = await startTestEndpoint();
     try {
       addBundle(endpoint, 'nan.tar.gz', nan);

@@ -35,13 +35,13 @@ describe.skipIf(!hasJudge)('zoo bundles with stub networks equal MONAI', () => {
     const chosen = planned.images.filter((image) => (images as readonly string[]).includes(image.name));
     expect(chosen).toHaveLength(images.length);
     const verdicts: unknown[] = [];
-    for await (const { image, refused, faults, labels } of runBundle(
+    for await (const { image, refused, faults, labels, floats } of runBundle(
       { ...planned, images: chosen },
       scratch,
       judge,
       ours,
     ))
-      verdicts.push({ image, refused, faults, isSomething: (labels?.labels ?? 0) > 0 });
+      verdicts.push({ image, refused, faults, isSomething: labels ? labels.labels > 0 : floats !== undefined });
     expect(verdicts).toEqual(
       chosen.map(({ name: image }) => ({ image, refused: undefined, faults: [], isSomething: true })),
     );
