@@ -15,7 +15,7 @@ export interface LanePoolOptions {
 }
 
 /** A process that holds this much more than at its start after a job is replaced. */
-const keptGrowthBytes = 256 * 1024 ** 2;
+const keptGrowthBytes = 160 * 1024 ** 2;
 
 /** The pipeline processes: one is always there, more start up to the limit, one that dies is replaced. */
 export class LanePool {
